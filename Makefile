@@ -1,0 +1,42 @@
+# The front door. Every verb makes what it needs first (`make setup`) and then calls `ollama-gpu VERB`.
+#   ENV=name   the environment (local)        JSON=1  machine-readable output
+#   YES=1      unattended                     LAB=off ENV=local: the fabric alone
+ENV    ?= local
+PYTHON ?= python3
+
+OLLAMA_GPU = .venv/bin/ollama-gpu
+READS      = doctor preflight plan outputs status env bootstrap
+JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
+YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup $(READS) deploy destroy unlock local-down test bench lock
+
+help: ## list the verbs
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@echo "Add ENV=local|dev|staging|prod, JSON=1, YES=1, CONFIRM=<env>, LAB=off where they apply."
+
+setup: ## make .venv from the lock, and whatever else is missing
+	@$(PYTHON) scripts/setup.py
+
+doctor: ## is this machine fit to run it?
+bootstrap: ## once per account and region: state and artifact buckets, image role
+preflight: ## check what can be refused before money is spent
+plan: ## what would a deploy change?
+outputs: ## every identifier and address
+status: ## what is running
+env: ## exports for aws-cli, boto3 and Ansible: eval "$(make env)"
+$(READS): setup
+	@$(OLLAMA_GPU) $@ --env $(ENV) $(JSON_FLAG)
+
+deploy: setup ## provision and roll out
+	@$(OLLAMA_GPU) deploy --env $(ENV) $(JSON_FLAG) $(YES_FLAGS) $(if $(filter off,$(LAB)),--no-lab)
+
+destroy: setup ## remove an environment, data and all
+	@$(OLLAMA_GPU) destroy --env $(ENV) $(JSON_FLAG) $(YES_FLAGS)
+
+unUV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --custom-compile-command "make lock"
+lock: ## resolve the dependencies anew into the locks (needs uv)
+	@$(UV_COMPILE) --extra dev pyproject.toml -o requirements.lock
+	@$(UV_COMPILE) requirements-checkov.in -o requirements-checkov.lock

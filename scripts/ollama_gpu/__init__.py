@@ -1,0 +1,1 @@
+"""A production home on AWS GPUs for Ollama and Open WebUI."""

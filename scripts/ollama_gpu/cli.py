@@ -1,0 +1,260 @@
+"""The command `ollama-gpu`: parse, call, print. No logic.
+
+Everything heavier than typer is imported inside a verb, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ollama_gpu.errors import UserError
+
+if TYPE_CHECKING:
+    from ollama_gpu.progress import ProgressView
+
+app = typer.Typer(
+    help="A production home on AWS GPUs for Ollama and Open WebUI.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Unattended: do not ask. Does not cover the loss of data.")]
+Confirm = Annotated[
+    str | None, typer.Option("--confirm", help="The environment's name: agrees to the loss of its data.")
+]
+Lab = Annotated[
+    bool, typer.Option("--lab/--no-lab", help="ENV=local: run instances as containers, or the fabric alone.")
+]
+
+
+@app.command()
+def doctor(env: Env = "local", json: Json = False) -> None:
+    """Is this machine fit? Looks only."""
+    from ollama_gpu import paths
+    from ollama_gpu.doctor import run
+
+    _report("doctor", run(paths.locate(), env), json)
+
+
+@app.command()
+def bootstrap(env: Env = "local", json: Json = False) -> None:
+    """Once per account and region: state bucket, artifact bucket, image role."""
+    from ollama_gpu import bootstrap as steps
+    from ollama_gpu.context import open_context
+
+    _print_outputs("bootstrap", steps.run(open_context(env, start_embedded=True), _view()), json)
+
+
+@app.command()
+def preflight(env: Env = "local", json: Json = False) -> None:
+    """Check all that can be refused before money is spent."""
+    from ollama_gpu import deploy as steps
+    from ollama_gpu import preflight as look
+    from ollama_gpu.context import open_context
+
+    context = open_context(env, start_embedded=True)
+    steps.prepare(context, _view())
+    _report("preflight", look.run(context.environment, context.contract, context.aws), json)
+
+
+@app.command()
+def plan(env: Env = "local", json: Json = False) -> None:
+    """Show what a deploy would change. Changes nothing."""
+    from ollama_gpu import deploy as steps
+    from ollama_gpu.console import print_json
+    from ollama_gpu.context import open_context
+
+    saved = steps.plan(open_context(env, start_embedded=True), _view())
+    saved.path.unlink(missing_ok=True)
+    if json:
+        print_json(saved.review.as_dict())
+    else:
+        print("\n".join(saved.review.lines()))
+
+
+@app.command()
+def deploy(env: Env = "local", yes: Yes = False, confirm: Confirm = None, lab: Lab = True, json: Json = False) -> None:
+    """Provision the fabric: preflight, plan, review, apply that plan, prove that a second plan is empty."""
+    from ollama_gpu import deploy as steps
+    from ollama_gpu.approval import Approval
+    from ollama_gpu.console import note
+    from ollama_gpu.context import open_context
+
+    context = open_context(env, start_embedded=True)
+    outputs = steps.deploy(context, Approval(yes, confirm), _view())
+    _print_outputs(f"ENV={env}", outputs, json)
+    if context.environment.embedded and lab:
+        note("The fabric stands. Its instances are records of the embedded AWS: no containers run behind them yet.")
+
+
+@app.command()
+def outputs(env: Env = "local", json: Json = False) -> None:
+    """Every identifier and address of a deployed environment."""
+    _print_outputs(f"ENV={env}", _outputs(env)[1], json)
+
+
+@app.command()
+def status(env: Env = "local", json: Json = False) -> None:
+    """What is running: fleets, targets, alarms."""
+    from ollama_gpu import status as look
+    from ollama_gpu.console import flatten, print_json, print_table
+
+    context, values = _outputs(env)
+    seen = look.read(context, values)
+    if json:
+        print_json(seen)
+    else:
+        print_table(f"ENV={env}", ("what", "seen"), flatten(seen))
+
+
+@app.command(name="env")
+def exports(env: Env = "local", json: Json = False) -> None:
+    """Print exports that point aws-cli, boto3 and Ansible at an environment: eval "$(ollama-gpu env)"."""
+    import shlex
+
+    from ollama_gpu.console import print_json
+    from ollama_gpu.context import open_context
+
+    context = open_context(env)
+    if json:
+        print_json({"set": context.exports, "unset": list(context.unset)})
+        return
+    stale = sorted(set(context.unset) - set(context.exports))
+    if stale:
+        print("unset " + " ".join(stale))
+    for key, value in context.exports.items():
+        print(f"export {key}={shlex.quote(value)}")
+
+
+@app.command()
+def destroy(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json: Json = False) -> None:
+    """Remove an environment, data and all; then look whether anything is left."""
+    from ollama_gpu import deploy as steps
+    from ollama_gpu import environments, paths
+    from ollama_gpu.approval import Approval
+    from ollama_gpu.console import note, print_json
+    from ollama_gpu.context import embedded_aws, open_context
+
+    where = paths.locate()
+    environment = environments.load(where, env)
+    if environment.embedded and embedded_aws(where, environment.region).running() is None:
+        left: list[str] = []
+        note(f"ENV={env} is not running: there is nothing to destroy.")
+    else:
+        left = steps.destroy(open_context(env), Approval(yes, confirm), _view())
+        note(f"ENV={env}: {len(left)} resources left" if left else f"ENV={env}: nothing is left.")
+    if json:
+        print_json({"left": left})
+    else:
+        print("\n".join(left), end="\n" if left else "")
+    if left:
+        raise typer.Exit(1)
+
+
+@app.command()
+def unlock(
+    lock: Annotated[str, typer.Argument(help="The lock's id, as the refusal printed it.")], env: Env = "prod"
+) -> None:
+    """Release a lock whose holder is dead for certain."""
+    from ollama_gpu.console import note
+    from ollama_gpu.context import open_context
+    from ollama_gpu.fabric import Fabric
+
+    fabric = Fabric(open_context(env), _view())
+    fabric.init()
+    fabric.unlock(lock)
+    note(f"ENV={env}: the lock {lock} is released.")
+
+
+@app.command(name="local-down")
+def local_down() -> None:
+    """Stop the embedded AWS of ENV=local, whatever is in it."""
+    from ollama_gpu import environments, paths
+    from ollama_gpu.console import note
+    from ollama_gpu.context import embedded_aws
+
+    where = paths.locate()
+    stopped = embedded_aws(where, environments.load(where, environments.EMBEDDED).region).stop()
+    note("The embedded AWS is stopped." if stopped else "The embedded AWS was not running.")
+
+
+def main() -> None:
+    """Entry point: every error that a user can cause ends here in a sentence and exit status 1 or 2 (130: Ctrl-C)."""
+    try:
+        app()
+    except UserError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # `ollama-gpu outputs | head`: the reader has gone, which is no error of ours.
+        sys.stderr.close()
+        sys.exit(141)
+    except Exception as error:
+        if not _from_aws(error):
+            raise
+        from ollama_gpu.aws import explain
+
+        _fail(explain(error))  # type: ignore[arg-type]
+
+
+def _from_aws(error: Exception) -> bool:
+    return type(error).__module__.startswith("botocore.") or any(
+        base.__module__.startswith("botocore.") for base in type(error).__mro__
+    )
+
+
+def _fail(error: UserError) -> None:
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.remedy:
+        print(error.remedy, file=sys.stderr)
+    sys.exit(error.status)
+
+
+def _outputs(env: str) -> tuple[Any, dict[str, Any]]:
+    from ollama_gpu.context import open_context
+    from ollama_gpu.fabric import Fabric
+    from ollama_gpu.progress import progress_view
+
+    context = open_context(env)
+    fabric = Fabric(context, progress_view(console_is_terminal=False, quiet=True))
+    fabric.init()
+    values = fabric.outputs()
+    if not values:
+        raise UserError(f"ENV={env} has not been deployed.", f"Deploy it with: make deploy ENV={env}")
+    return context, values
+
+
+def _view() -> ProgressView:
+    from ollama_gpu.progress import progress_view
+
+    return progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
+
+
+def _print_outputs(title: str, values: dict[str, Any], json: bool) -> None:
+    from ollama_gpu.console import flatten, print_json, print_table
+
+    if json:
+        print_json(values)
+    else:
+        print_table(title, ("output", "value"), flatten(values))
+
+
+def _report(title: str, rows: list[Any], json: bool) -> None:
+    from ollama_gpu import checks
+    from ollama_gpu.console import print_json, print_table
+
+    if json:
+        print_json([row.as_dict() for row in rows])
+    else:
+        print_table(title, checks.COLUMNS, checks.rows(rows))
+    if any(row.state == "failed" for row in rows):
+        raise typer.Exit(1)

@@ -1,0 +1,70 @@
+"""What every verb works with, put together at the edge: paths, environment, contract, AWS, process environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ollama_gpu import contract, environments, paths
+from ollama_gpu.aws import Aws
+from ollama_gpu.contract import Contract
+from ollama_gpu.embedded_aws.process import EmbeddedAws, environment_variables
+from ollama_gpu.environments import Environment
+from ollama_gpu.errors import UserError
+from ollama_gpu.paths import Paths
+
+
+@dataclass(frozen=True)
+class Context:
+    """``process_environment`` is what Terraform and other children get; ``exports`` what `env` prints."""
+
+    paths: Paths
+    environment: Environment
+    contract: Contract
+    aws: Aws
+    exports: dict[str, str]
+    unset: tuple[str, ...]
+
+    @property
+    def process_environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if key not in self.unset}
+        return {**kept, **self.exports}
+
+
+def embedded_aws(where: Paths, region: str) -> EmbeddedAws:
+    """The embedded AWS of this checkout."""
+    return EmbeddedAws(where.embedded_aws, region)
+
+
+def open_context(name: str, *, start_embedded: bool = False) -> Context:
+    """The context of an environment; starts the embedded AWS for ENV=local when asked to.
+
+    Raises UserError when ENV=local is not running and is not to be started.
+    """
+    where = paths.locate()
+    environment = environments.load(where, name)
+    agreed = contract.load(where.contract)
+    if not environment.embedded:
+        _refuse_embedded_shell(name)
+        exports = {"AWS_REGION": environment.region, "AWS_DEFAULT_REGION": environment.region}
+        return Context(where, environment, agreed, Aws(environment.region), exports, ())
+    server = embedded_aws(where, environment.region)
+    endpoint = server.start() if start_embedded else server.running()
+    if endpoint is None:
+        raise UserError(f"ENV={name} is not running.", f"Start it with: make deploy ENV={name}")
+    variables = environment_variables(endpoint, environment.region)
+    exports = {key: value for key, value in variables.items() if value is not None}
+    unset = tuple(key for key, value in variables.items() if value is None)
+    return Context(where, environment, agreed, Aws(environment.region, endpoint.url), exports, unset)
+
+
+def _refuse_embedded_shell(name: str) -> None:
+    # A shell that still has the exports of `make env ENV=local` would send a real environment to the embedded AWS.
+    address = os.environ.get("AWS_ENDPOINT_URL", "")
+    if urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1"):
+        raise UserError(
+            f"AWS_ENDPOINT_URL={address} points this shell at a local AWS, but ENV={name} lives on the real one.",
+            "Run `unset AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY` and sign in to AWS.",
+            status=2,
+        )

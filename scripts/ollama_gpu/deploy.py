@@ -1,0 +1,96 @@
+"""Deploy and destroy: the order of the steps, as the runbook has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ollama_gpu import bootstrap, checks, images, leftovers, preflight, secret_values
+from ollama_gpu.approval import Approval
+from ollama_gpu.console import note
+from ollama_gpu.context import Context, embedded_aws
+from ollama_gpu.errors import UserError
+from ollama_gpu.fabric import Fabric, SavedPlan
+from ollama_gpu.progress import ProgressView
+
+
+def deploy(context: Context, approval: Approval, view: ProgressView) -> dict[str, Any]:
+    """Provision an environment and return its outputs.
+
+    Raises UserError at the first step that fails; every step can be repeated, so the remedy is always to run
+    the command again once the cause is gone.
+    """
+    prepare(context, view)
+    rows = preflight.run(context.environment, context.contract, context.aws)
+    note(f"preflight: {preflight.summary(rows)}")
+    checks.require(rows, "Preflight")
+
+    fabric = Fabric(context, view)
+    fabric.init()
+    fabric.validate()
+    plan = fabric.plan()
+    if plan.changes:
+        approval.obtain(context.environment, plan.review)
+        fabric.apply(plan)
+    else:
+        note("plan: no changes")
+
+    outputs = fabric.outputs()
+    _settle_secrets(context, outputs)
+    if plan.changes:
+        _require_stable(context, fabric.plan())
+    return outputs
+
+
+def prepare(context: Context, view: ProgressView) -> None:
+    """ENV=local: give the new account what any account is given once. Elsewhere that is the user's decision."""
+    if context.environment.embedded and bootstrap.needed(context):
+        bootstrap.run(context, view)
+
+
+def plan(context: Context, view: ProgressView) -> SavedPlan:
+    """What a deploy would change; nothing is changed."""
+    prepare(context, view)
+    fabric = Fabric(context, view)
+    fabric.init()
+    fabric.validate()
+    return fabric.plan()
+
+
+def destroy(context: Context, approval: Approval, view: ProgressView) -> list[str]:
+    """Remove everything that the environment has; return what is still there afterwards (should be nothing)."""
+    if context.environment.variables.data.deletion_protection:
+        raise UserError(
+            f"ENV={context.environment.name} protects its data from deletion.",
+            f"If the data may go: set data.deletion_protection = false in {context.environment.variables_file.name}, "
+            f"`make deploy ENV={context.environment.name}`, then destroy again.",
+        )
+    fabric = Fabric(context, view)
+    fabric.init()
+    plan = fabric.plan(destroy=True)
+    if plan.changes:
+        approval.obtain(context.environment, plan.review, destroying=True)
+        fabric.apply(plan)
+    images.forget(context.environment, context.contract, context.aws)
+    left = leftovers.find(context.environment.name, context.contract.project, context.aws)
+    if context.environment.embedded and not left:
+        embedded_aws(context.paths, context.environment.region).stop()
+    return left
+
+
+def _settle_secrets(context: Context, outputs: dict[str, Any]) -> None:
+    for name in secret_values.fill(context.environment, context.contract, context.aws):
+        note(f"secret: {name} has got a value")
+    group = outputs["cache_replication_group_id"]
+    if secret_values.protect_cache(context.environment, context.contract, context.aws, group):
+        note(f"cache: {group} demands its token now")
+
+
+def _require_stable(context: Context, second: SavedPlan) -> None:
+    second.path.unlink(missing_ok=True)
+    if second.changes:
+        changed = "\n".join(f"  {line}" for line in second.review.lines())
+        raise UserError(
+            f"The fabric of {context.environment.name} is not stable: a second plan would change it again:\n{changed}",
+            "Run the deploy again; when it stays, report it with these lines.",
+        )
+    note("second plan: no changes")

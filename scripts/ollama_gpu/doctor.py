@@ -1,0 +1,74 @@
+"""Is this machine fit to run the product? Looks only; changes nothing and needs no AWS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from ollama_gpu import environments
+from ollama_gpu.checks import Check
+from ollama_gpu.embedded_aws.process import EmbeddedAws
+from ollama_gpu.errors import UserError
+from ollama_gpu.paths import Paths
+from ollama_gpu.progress import progress_view
+from ollama_gpu.terraform.adapter import Terraform
+from ollama_gpu.terraform.installation import find_provider_mirrors
+
+FREE_GIB = 5
+"""Terraform's data, plans and logs of an environment take about 1 GiB (the AWS provider alone 0.7)."""
+
+
+def run(paths: Paths, environment: str) -> list[Check]:
+    """Rows about Python, Terraform, its provider, tools, disk, the environment's files and the embedded AWS."""
+    rows = [Check("Python", "ok", ".".join(str(part) for part in sys.version_info[:3]))]
+    try:
+        folder = paths.environment(environment)
+        view = progress_view(console_is_terminal=False, quiet=True)
+        found = Terraform(paths.terraform, folder / "terraform", folder / "logs", {}, view, environment).version()
+        rows.append(Check("Terraform", "ok", f"{found.terraform} at {found.executable}"))
+        rows.append(Check("provider", "ok", find_provider_mirrors(paths.work, os.environ).explanation))
+    except UserError as error:
+        rows.append(Check("Terraform", "failed", error.message, error.remedy))
+    rows += [_tool("git", "its commit is the release"), _tool("make", "it is the front door")]
+    rows.append(_disk(paths))
+    rows.append(_environment(paths, environment))
+    if environment == environments.EMBEDDED:
+        endpoint = EmbeddedAws(paths.embedded_aws).running()
+        rows.append(
+            Check(
+                "embedded AWS",
+                "ok",
+                f"answers at {endpoint.url}" if endpoint else "not running; `make deploy ENV=local` starts it",
+            )
+        )
+    return rows
+
+
+def _tool(name: str, why: str) -> Check:
+    found = shutil.which(name)
+    return Check(name, "ok", found) if found else Check(name, "failed", "not found", f"Install {name}: {why}.")
+
+
+def _disk(paths: Paths) -> Check:
+    folder = paths.work if paths.work.exists() else paths.work.parent
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < FREE_GIB:
+        return Check(
+            "disk",
+            "failed",
+            f"{free:.1f} GiB free for {folder}",
+            f"Free {FREE_GIB} GiB, or set OLLAMA_GPU_WORK to another disk.",
+        )
+    return Check("disk", "ok", f"{free:.0f} GiB free")
+
+
+def _environment(paths: Paths, name: str) -> Check:
+    try:
+        environment = environments.load(paths, name)
+    except UserError as error:
+        return Check(f"ENV={name}", "failed", error.message, error.remedy)
+    fleets = ", ".join(
+        f"{key} {fleet.min_size} to {fleet.max_size}" for key, fleet in environment.variables.fleets.items()
+    )
+    return Check(f"ENV={name}", "ok", f"{environment.region}; fleets: {fleets}")

@@ -1,0 +1,15 @@
+"""Times as AWS writes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def stamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with whole seconds, as in the causes of activities."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def aware(moment: datetime) -> datetime:
+    """A moment with its time zone; moto parses the timestamps of requests into naive UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,66 @@
+"""The group's own metrics (namespace AWS/AutoScaling), a data point a minute once they are enabled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from moto.cloudwatch.models import cloudwatch_backends
+
+from .group import IN_SERVICE, PENDING, STANDBY, TERMINATING, Group, weight
+from .region import Region
+
+_EVERY = timedelta(minutes=1)
+_STATES = {"InService": IN_SERVICE, "Pending": PENDING, "Standby": STANDBY, "Terminating": TERMINATING}
+
+METRICS = (
+    "GroupMinSize",
+    "GroupMaxSize",
+    "GroupDesiredCapacity",
+    "GroupInServiceInstances",
+    "GroupPendingInstances",
+    "GroupStandbyInstances",
+    "GroupTerminatingInstances",
+    "GroupTotalInstances",
+    "GroupInServiceCapacity",
+    "GroupPendingCapacity",
+    "GroupStandbyCapacity",
+    "GroupTerminatingCapacity",
+    "GroupTotalCapacity",
+)
+
+
+def values(group: Group) -> dict[str, int]:
+    """Every metric's present value by its name."""
+    found = {
+        "GroupMinSize": group.min_size,
+        "GroupMaxSize": group.max_size,
+        "GroupDesiredCapacity": group.desired_capacity,
+        "GroupTotalInstances": len(group.members),
+        "GroupTotalCapacity": weight(group.members),
+    }
+    for name, state in _STATES.items():
+        members = [member for member in group.members if member.lifecycle_state.startswith(state)]
+        found[f"Group{name}Instances"] = len(members)
+        found[f"Group{name}Capacity"] = weight(members)
+    return found
+
+
+def publish(region: Region, group: Group, now: datetime) -> None:
+    """Put the enabled metrics where a minute has passed."""
+    if not group.metrics or (group.measured_at is not None and now - group.measured_at < _EVERY):
+        return
+    group.measured_at = now
+    present = values(group)
+    cloudwatch_backends[region.account][region.name].put_metric_data(
+        "AWS/AutoScaling",
+        [
+            {
+                "MetricName": name,
+                "Value": present[name],
+                "Dimensions": [{"Name": "AutoScalingGroupName", "Value": group.name}],
+                "Timestamp": now.astimezone(UTC).replace(tzinfo=None),  # moto's backends keep naive UTC
+            }
+            for name in group.metrics
+            if name in present
+        ],
+    )

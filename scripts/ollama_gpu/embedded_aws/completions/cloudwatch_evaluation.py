@@ -1,0 +1,223 @@
+"""Alarms that really evaluate, composite ones included, and that tell SNS when their state changes.
+
+A metric alarm looks at its last EvaluationPeriods whole periods: ALARM when at least DatapointsToAlarm of
+them breach, with missing periods treated as TreatMissingData says. Evaluated on a ticker and whenever
+alarms are described. Not here: anomaly detection, Metrics Insights queries, the extra periods that AWS
+fetches beyond the evaluation range, EvaluateLowSampleCountPercentile.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.utils import utcnow
+
+from ollama_gpu.embedded_aws.exclusion import backends_lock
+
+from .cloudwatch_math import UnsupportedExpression
+from .cloudwatch_metrics import DEFAULT_PERIOD_SECONDS, Query, align, period_of, values_of
+from .cloudwatch_metrics import summarize as summarize
+from .cloudwatch_rules import holds
+
+log = logging.getLogger(__name__)
+
+KEEP = timedelta(hours=24)  # of metric data; moto would keep it for ever
+
+BREACHES: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
+    "GreaterThanThreshold": lambda value, threshold: value > threshold,
+    "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
+    "LessThanThreshold": lambda value, threshold: value < threshold,
+}
+
+# Who acts on an alarm, by the service in the action's ARN. Other modules add theirs (scaling policies).
+action_handlers: dict[str, Callable[[Any, Any, str, dict[str, Any]], None]] = {}
+
+
+def start_ticker(interval_seconds: float) -> threading.Thread:
+    """Evaluate every account's alarms for as long as the process lives, in a daemon thread."""
+
+    def run() -> None:
+        while True:
+            time.sleep(interval_seconds)
+            try:
+                with backends_lock:
+                    evaluate_everything()
+            except Exception:
+                log.exception("alarm evaluation")
+
+    thread = threading.Thread(target=run, name="alarm-ticker", daemon=True)
+    thread.start()
+    return thread
+
+
+def evaluate_everything() -> None:
+    """Evaluate the alarms of every account and region in use and drop metric data older than a day."""
+    for regions in list(cloudwatch_backends.values()):
+        for backend in list(regions.values()):
+            if backend.metric_data and backend.metric_data[0].timestamp < utcnow() - KEEP:
+                backend.metric_data = [each for each in backend.metric_data if each.timestamp >= utcnow() - KEEP]
+            evaluate(backend)
+
+
+def evaluate(backend: Any, now: datetime | None = None) -> None:
+    """Bring every alarm of one backend up to date, metric alarms first, then the composite ones over them."""
+    now = now or utcnow()
+    for alarm in list(backend.alarms.values()):
+        if alarm.rule is None and not _held(alarm):
+            state, reason = _metric_state(backend, alarm, now)
+            _change(backend, alarm, state, reason)
+    composites = [alarm for alarm in backend.alarms.values() if alarm.rule is not None and not _held(alarm)]
+    for _ in range(len(composites)):  # one may watch another: as many rounds as the longest chain can need
+        changed = [_change(backend, alarm, *_composite_state(backend, alarm)) for alarm in composites]
+        if not any(changed):
+            break
+
+
+def hold(alarm: Any) -> None:
+    """Let a state set by hand stand for a period, as in AWS: until the alarm would be evaluated again."""
+    period = DEFAULT_PERIOD_SECONDS if alarm.rule is not None else period_of(_queries(alarm))
+    alarm.held_until = time.monotonic() + period
+
+
+def act(backend: Any, alarm: Any, old_state: str) -> None:
+    """Do what the alarm's actions for its present state say, where somebody handles them."""
+    if not alarm.actions_enabled:
+        return
+    actions = {
+        "ALARM": alarm.alarm_actions,
+        "OK": alarm.ok_actions,
+        "INSUFFICIENT_DATA": alarm.insufficient_data_actions,
+    }[alarm.state_value]
+    for arn in actions or []:
+        handler = action_handlers.get(arn.split(":")[2] if arn.count(":") >= 2 else "")
+        if handler is None:
+            log.warning("alarm %s: nobody handles the action %s", alarm.name, arn)
+            continue
+        try:
+            handler(backend, alarm, arn, notification(backend, alarm, old_state))
+        except Exception:
+            log.exception("alarm %s: action %s", alarm.name, arn)
+
+
+def notification(backend: Any, alarm: Any, old_state: str) -> dict[str, Any]:
+    """The JSON document that CloudWatch sends about a state change."""
+    message = {
+        "AlarmName": alarm.name,
+        "AlarmDescription": alarm.description,
+        "AWSAccountId": backend.account_id,
+        "NewStateValue": alarm.state_value,
+        "NewStateReason": alarm.state_reason,
+        "StateChangeTime": alarm.state_updated_timestamp.isoformat(timespec="milliseconds") + "+0000",
+        "Region": backend.region_name,
+        "AlarmArn": alarm.alarm_arn,
+        "OldStateValue": old_state,
+    }
+    if alarm.rule is not None:
+        return {**message, "AlarmRule": alarm.rule}
+    return {
+        **message,
+        "Trigger": {
+            "MetricName": alarm.metric_name,
+            "Namespace": alarm.namespace,
+            "Statistic": alarm.statistic or alarm.extended_statistic,
+            "Dimensions": [{"name": each.name, "value": each.value} for each in alarm.dimensions],
+            "Period": alarm.period,
+            "EvaluationPeriods": alarm.evaluation_periods,
+            "ComparisonOperator": alarm.comparison_operator,
+            "Threshold": alarm.threshold,
+            "TreatMissingData": alarm.treat_missing_data or "missing",
+        },
+    }
+
+
+def _publish_to_sns(backend: Any, alarm: Any, arn: str, message: dict[str, Any]) -> None:
+    from moto.sns.models import sns_backends
+
+    subject = f'{alarm.state_value}: "{alarm.name}" in {backend.region_name}'[:100]  # SNS's limit
+    sns_backends[backend.account_id][arn.split(":")[3]].publish(json.dumps(message), arn=arn, subject=subject)
+
+
+action_handlers["sns"] = _publish_to_sns
+
+
+def _held(alarm: Any) -> bool:
+    return bool(getattr(alarm, "held_until", 0.0) > time.monotonic())
+
+
+def _change(backend: Any, alarm: Any, state: str, reason: str) -> bool:
+    old = alarm.state_value
+    if state == old:
+        return False
+    alarm.update_state(reason, "{}", state)
+    act(backend, alarm, old)
+    return True
+
+
+def _composite_state(backend: Any, alarm: Any) -> tuple[str, str]:
+    def state_of(name: str) -> str | None:
+        child = backend.alarms.get(name.split(":alarm:")[-1])
+        return child.state_value if child else None
+
+    state = "ALARM" if holds(alarm.rule, state_of) else "OK"
+    return state, f"{alarm.rule} is {'true' if state == 'ALARM' else 'false'}"
+
+
+def _metric_state(backend: Any, alarm: Any, now: datetime) -> tuple[str, str]:
+    compare = BREACHES.get(alarm.comparison_operator)
+    if compare is None:
+        return alarm.state_value, alarm.state_reason
+    queries, periods = _queries(alarm), int(alarm.evaluation_periods)
+    period, needed = period_of(queries), int(alarm.datapoints_to_alarm or periods)
+    end = align(now, period)
+    watched = next(query.id for query in queries if query.returned)
+    try:
+        values = [
+            values_of(backend, queries, end - timedelta(seconds=period * (age + 1)), period)[watched]
+            for age in range(periods)
+        ]
+    except UnsupportedExpression as error:
+        return "INSUFFICIENT_DATA", f"The embedded AWS cannot evaluate it: {error}"
+
+    present = [value for value in values if value is not None]
+    missing = len(values) - len(present)
+    treatment = alarm.treat_missing_data or "missing"
+    breaching = sum(compare(value, float(alarm.threshold)) for value in present)
+    limit = f"{alarm.comparison_operator} {alarm.threshold}"
+    told = f"{breaching} of {len(present)} datapoints are {limit}, {missing} missing"
+    if breaching >= needed or (treatment == "breaching" and breaching + missing >= needed):
+        return "ALARM", f"Threshold crossed: {told}"
+    if not present and treatment == "missing":
+        return "INSUFFICIENT_DATA", f"Insufficient data: {told}"
+    if treatment == "ignore" and breaching + missing >= needed:
+        return alarm.state_value, alarm.state_reason  # the missing ones could decide: the state stays
+    return "OK", f"Threshold not crossed: {told}"
+
+
+def _queries(alarm: Any) -> list[Query]:
+    if not alarm.metric_data_queries:
+        metric = (alarm.namespace, alarm.metric_name, _pairs(alarm.dimensions))
+        statistic = alarm.statistic or alarm.extended_statistic
+        return [Query("metric", metric, statistic, alarm.unit, int(alarm.period))]
+    queries = []
+    for each in alarm.metric_data_queries:
+        returned = str(each.return_data).lower() != "false"
+        if each.metric_stat:
+            stat, of = each.metric_stat, each.metric_stat.metric
+            metric = (of.namespace, of.metric_name, _pairs(of.dimensions))
+            queries.append(Query(each.id, metric, stat.stat, stat.unit, int(stat.period), returned=returned))
+        else:
+            period = int(each.period) if each.period else None
+            queries.append(Query(each.id, expression=each.expression, period=period, returned=returned))
+    return queries
+
+
+def _pairs(dimensions: list[Any]) -> frozenset[tuple[str, str]]:
+    return frozenset((each.name, each.value) for each in dimensions)

@@ -1,0 +1,98 @@
+"""CloudWatch Logs: saved queries, a group's key, and metrics inside log events.
+
+moto 5.2.5 has no query definitions and no AssociateKmsKey, and it does not read the embedded metric format,
+by which the gateway's log becomes CloudWatch metrics.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.utils import unix_time_millis
+from moto.logs.exceptions import ResourceNotFoundException
+from moto.logs.models import LogsBackend
+from moto.logs.responses import LogsResponse
+
+from .embedded_metric_format import publish
+from .patching import add_operations, around
+from .store import Regional
+
+_queries: Regional[dict[str, Any]] = Regional()
+
+
+def apply() -> None:
+    """Patch moto's CloudWatch Logs."""
+    add_operations(
+        LogsResponse,
+        put_query_definition,
+        describe_query_definitions,
+        delete_query_definition,
+        associate_kms_key,
+        disassociate_kms_key,
+    )
+
+    @around(LogsBackend, "put_log_events")
+    def put_log_events(
+        original: Callable[..., Any],
+        self: Any,
+        log_group_name: str,
+        log_stream_name: str,
+        log_events: list[dict[str, Any]],
+    ) -> Any:
+        answer = original(self, log_group_name, log_stream_name, log_events)
+        publish(self.account_id, self.region_name, log_events)
+        return answer
+
+
+def put_query_definition(self: Any) -> str:
+    """PutQueryDefinition; without an id it makes one."""
+    request = json.loads(self.body)
+    queries = _queries.of(self)
+    identifier = request.get("queryDefinitionId") or str(uuid.uuid4())
+    if request.get("queryDefinitionId") and identifier not in queries:
+        raise ResourceNotFoundException(f"The query definition {identifier} does not exist.")
+    kept = ("name", "queryString", "logGroupNames", "queryLanguage")
+    queries[identifier] = {key: request[key] for key in kept if request.get(key)} | {
+        "queryDefinitionId": identifier,
+        "lastModified": int(unix_time_millis()),
+    }
+    return json.dumps({"queryDefinitionId": identifier})
+
+
+def describe_query_definitions(self: Any) -> str:
+    """DescribeQueryDefinitions, by prefix of the name; one page."""
+    prefix = json.loads(self.body).get("queryDefinitionNamePrefix", "")
+    found = [query for query in _queries.of(self).values() if query["name"].startswith(prefix)]
+    return json.dumps({"queryDefinitions": found})
+
+
+def delete_query_definition(self: Any) -> str:
+    """DeleteQueryDefinition."""
+    identifier = json.loads(self.body)["queryDefinitionId"]
+    if _queries.of(self).pop(identifier, None) is None:
+        raise ResourceNotFoundException(f"The query definition {identifier} does not exist.")
+    return json.dumps({"success": True})
+
+
+def associate_kms_key(self: Any) -> str:
+    """AssociateKmsKey of a log group."""
+    _group(self).kms_key_id = json.loads(self.body)["kmsKeyId"]
+    return "{}"
+
+
+def disassociate_kms_key(self: Any) -> str:
+    """DisassociateKmsKey of a log group."""
+    _group(self).kms_key_id = None
+    return "{}"
+
+
+def _group(response: Any) -> Any:
+    request = json.loads(response.body)
+    name = request.get("logGroupName") or request["resourceIdentifier"].split(":log-group:")[1].split(":")[0]
+    group = response.logs_backend.groups.get(name)
+    if group is None:
+        raise ResourceNotFoundException()
+    return group

@@ -1,0 +1,60 @@
+"""The process of the embedded AWS: ``python -m ollama_gpu.embedded_aws.server --host 127.0.0.1 --port N``.
+
+Its state lives in memory and outlives every command of the driver, not the process: when it ends, the
+account is empty again and so is the Terraform state, which lies in its S3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from types import FrameType
+
+from .application import build
+
+AUTOSCALING_INTERVAL_SECONDS = 1.0
+ALARM_INTERVAL_SECONDS = 5.0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; exits 1 with one line when the address cannot be had."""
+    parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name if __spec__ else __name__}")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
+    parser.add_argument("--fd", type=int, help="a socket that listens there already, inherited from the starter")
+    parser.add_argument("--region", default="us-east-1", help="region whose account is populated at start")
+    parsed = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line per request would fill the disk unread
+
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    serve(parsed.host, parsed.port, parsed.region, parsed.fd)
+
+
+def serve(host: str, port: int, region: str, fd: int | None = None) -> None:
+    """Build the application, start the tickers and answer requests for ever."""
+    application = build(region)
+
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+    from werkzeug.serving import make_server
+
+    from .autoscaling import start_ticker
+    from .completions import cloudwatch_evaluation
+
+    server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler, fd=fd)
+    start_ticker(AUTOSCALING_INTERVAL_SECONDS)
+    cloudwatch_evaluation.start_ticker(ALARM_INTERVAL_SECONDS)
+    logging.getLogger(__name__).info("listening on http://%s:%d", host, server.port)
+    with server:
+        server.serve_forever()
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

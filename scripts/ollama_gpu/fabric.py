@@ -1,0 +1,103 @@
+"""Terraform's root for one environment: where its state, data, plans and logs are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ollama_gpu import releases
+from ollama_gpu.context import Context
+from ollama_gpu.errors import UserError
+from ollama_gpu.progress import ProgressView
+from ollama_gpu.review import PlanReview
+from ollama_gpu.terraform.adapter import Terraform
+from ollama_gpu.terraform.installation import find_provider_mirrors
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """A plan on disk and what it would do."""
+
+    path: Path
+    changes: bool
+    review: PlanReview
+
+
+class Fabric:
+    """The root module of one environment. Every environment has a folder of its own for Terraform's data."""
+
+    def __init__(self, context: Context, view: ProgressView) -> None:
+        self._context = context
+        self.folder = context.paths.environment(context.environment.name)
+        make_folder(self.folder)
+        self._terraform = Terraform(
+            directory=context.paths.terraform,
+            data_dir=self.folder / "terraform",
+            log_dir=self.folder / "logs",
+            environment=terraform_environment(context),
+            view=view,
+            environment_name=context.environment.name,
+        )
+
+    def init(self) -> None:
+        environment = self._context.environment
+        backend = dict(environment.backend)
+        backend.setdefault(
+            "bucket", self._context.contract.state_bucket(self._context.aws.identity.account, environment.region)
+        )
+        self._terraform.init(backend)
+
+    def validate(self) -> None:
+        self._terraform.validate()
+
+    def plan(self, *, destroy: bool = False) -> SavedPlan:
+        """Plan into a file that only this user can read; nothing is changed."""
+        path = self.folder / ("destroy.tfplan" if destroy else "apply.tfplan")
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        outcome = self._terraform.plan(
+            path, [self._context.environment.variables_file, self._release_file()], destroy=destroy
+        )
+        return SavedPlan(path, outcome.changes, outcome.review)
+
+    def apply(self, plan: SavedPlan) -> None:
+        """Apply exactly the reviewed plan, then forget it: applied once, it is stale."""
+        try:
+            self._terraform.apply(plan.path)
+        finally:
+            plan.path.unlink(missing_ok=True)
+
+    def outputs(self) -> dict[str, Any]:
+        return self._terraform.output()
+
+    def resources(self) -> list[str]:
+        """Addresses of everything in the state."""
+        return self._terraform.state_list()
+
+    def unlock(self, lock_id: str) -> None:
+        self._terraform.force_unlock(lock_id)
+
+    def _release_file(self) -> Path:
+        # A file, since python-terraform lets -var-file silently win over variables: one kind of source only.
+        path = self.folder / "release.tfvars.json"
+        path.write_text(json.dumps({"release": releases.current(self._context.paths.repository)}))
+        return path
+
+
+def terraform_environment(context: Context) -> dict[str, str | None]:
+    """What Terraform's process gets besides the shell's environment: where AWS is, where providers come from."""
+    mirrors = find_provider_mirrors(context.paths.work, context.process_environment)
+    return {**dict.fromkeys(context.unset), **context.exports, **mirrors.environment}
+
+
+def make_folder(folder: Path) -> None:
+    """Make a working folder. Raises UserError when the disk is full or not writable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The working folder {folder} cannot be made: {error.strerror}.",
+            "Free some space, or set OLLAMA_GPU_WORK to another folder.",
+        ) from error

@@ -1,0 +1,76 @@
+# Releases (the collection that instances converge by, and the record of each release) and model files.
+
+resource "aws_s3_bucket" "artifacts" {
+  #checkov:skip=CKV_AWS_18: holds public software and models that are verified by digest wherever they are used
+  #checkov:skip=CKV_AWS_144: made again from the repository at any commit
+  #checkov:skip=CKV_AWS_145: nothing in it is secret, and every instance of every environment reads it: a key of its own would have to be opened to all of them
+  #checkov:skip=CKV2_AWS_62: nothing waits for an artifact to arrive
+  bucket        = local.artifact_bucket
+  force_destroy = var.force_destroy
+}
+
+resource "aws_s3_bucket_versioning" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.id
+
+  rule {
+    apply_server_side_encryption_by_default {
+      sse_algorithm = "AES256" # see CKV_AWS_145 above
+    }
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.id
+
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_ownership_controls" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_policy" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.id
+  policy = data.aws_iam_policy_document.only_tls["artifacts"].json
+
+  depends_on = [aws_s3_bucket_public_access_block.artifacts] # S3 refuses two such changes of a bucket at once
+}
+
+# Current objects stay: a release can be rolled back to as long as its collection is there.
+resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.id
+
+  rule {
+    id     = "expire-old-versions"
+    status = "Enabled"
+
+    filter {}
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 7
+    }
+    expiration {
+      expired_object_delete_marker = true
+    }
+    noncurrent_version_expiration {
+      noncurrent_days = 30
+    }
+  }
+
+  depends_on = [aws_s3_bucket_versioning.artifacts]
+}

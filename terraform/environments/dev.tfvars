@@ -1,0 +1,35 @@
+# dev: the smallest real fabric. Two small instances, one NAT gateway, nothing protected from deletion.
+environment = "dev"
+region      = "us-east-1"
+
+edge = {
+  domain = { name = "chat.dev.example.org", zone = "dev.example.org" } # set your own
+}
+
+network = {
+  cidr         = "10.40.0.0/16"
+  nat_per_zone = false
+  zone_count   = 2
+}
+
+fleets = {
+  interactive = {
+    instance_types = ["g4dn.xlarge", "g6.xlarge"]
+    min_size       = 2
+    max_size       = 3
+    root_volume    = { size_gib = 100, iops = 3000, throughput_mibs = 250 }
+  }
+}
+
+data = {
+  cache_node_type         = "cache.t4g.small"
+  database_instance_class = "db.t4g.medium"
+  database_storage_gib    = 20
+  deletion_protection     = false
+  restore_testing         = false
+  backup_retention_days   = 7
+}
+
+alarms = {
+  emails = ["ops-dev@example.org"] # set your own
+}

@@ -1,0 +1,31 @@
+locals {
+  contract = yamldecode(file("${path.module}/../contract/instance.yaml"))
+  name     = "${local.contract.project}-${var.environment}"
+
+  tags = merge(var.tags, {
+    (local.contract.tags.project)     = local.contract.project
+    (local.contract.tags.environment) = var.environment
+    (local.contract.tags.managed_by)  = "Terraform"
+    (local.contract.tags.release)     = var.release
+  })
+
+  # The contract's names with their placeholders filled in.
+  log_groups = { for key, name in local.contract.log_groups : key => replace(name, "{environment}", var.environment) }
+  parameters = { for key, name in local.contract.parameters : key => replace(name, "{environment}", var.environment) }
+  secrets    = { for key, name in local.contract.secrets : key => replace(name, "{environment}", var.environment) }
+  artifact_bucket = replace(replace(local.contract.artifacts.bucket,
+  "{account}", data.aws_caller_identity.current.account_id), "{region}", var.region)
+
+  # The batch fleet is all spot: without spot it does not exist.
+  fleets = { for key, fleet in var.fleets : key => fleet if key == "interactive" || var.spot_enabled }
+
+  image_id = var.image_id != null ? var.image_id : nonsensitive(data.aws_ssm_parameter.image[0].value)
+}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_ssm_parameter" "image" {
+  count = var.image_id == null ? 1 : 0
+
+  name = local.parameters.image
+}

@@ -1,0 +1,69 @@
+# Two plans, as AWS advises: snapshots can be copied away, continuous backups go back to any second. The file system is
+# only in the first: it has no continuous backups, and AWS would quietly make it a second snapshot instead.
+#
+# Hours are UTC and keep clear of RDS's own windows (03:00 backup, Sunday 05:00 maintenance): within the hour before
+# these AWS Backup does not start.
+
+resource "aws_backup_plan" "daily" {
+  name = "${var.name}-daily"
+
+  rule {
+    rule_name         = "daily"
+    target_vault_name = aws_backup_vault.this.name
+    schedule          = "cron(0 7 * * ? *)"
+    start_window      = 60  # minutes
+    completion_window = 720 # minutes; the first backup of a large bucket takes hours
+
+    lifecycle {
+      delete_after = var.retention_days
+    }
+
+    dynamic "copy_action" {
+      for_each = var.copy_vault_arn == null ? [] : [var.copy_vault_arn]
+
+      content {
+        destination_vault_arn = copy_action.value
+
+        lifecycle {
+          delete_after = var.retention_days
+        }
+      }
+    }
+  }
+}
+
+resource "aws_backup_plan" "continuous" {
+  name = "${var.name}-continuous"
+
+  rule {
+    rule_name                = "continuous"
+    target_vault_name        = aws_backup_vault.this.name
+    schedule                 = "cron(0 10 * * ? *)" # how often its settings are renewed; changes are recorded all the time
+    start_window             = 60
+    completion_window        = 720
+    enable_continuous_backup = true
+
+    lifecycle {
+      delete_after = max(var.retention_days, 2) # not above the daily renewal, it would expire before the next one
+    }
+  }
+}
+
+# By ARN, not by tag: what is named here is backed up even where the account has not opted in for its type.
+resource "aws_backup_selection" "daily" {
+  name         = "${var.name}-stores"
+  plan_id      = aws_backup_plan.daily.id
+  iam_role_arn = aws_iam_role.backup.arn
+  resources    = var.resource_arns
+
+  depends_on = [aws_iam_role_policy_attachment.this]
+}
+
+resource "aws_backup_selection" "continuous" {
+  name         = "${var.name}-stores"
+  plan_id      = aws_backup_plan.continuous.id
+  iam_role_arn = aws_iam_role.backup.arn
+  resources    = [for arn in var.resource_arns : arn if !strcontains(arn, ":elasticfilesystem:")]
+
+  depends_on = [aws_iam_role_policy_attachment.this]
+}

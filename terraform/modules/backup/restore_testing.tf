@@ -1,0 +1,30 @@
+# A backup is worth what its last restore proved. AWS restores the newest backup of each kind under a new name, keeps it for
+# the window, reports the outcome (an alarm watches NumberOfRestoreJobsFailed) and deletes it.
+
+resource "aws_backup_restore_testing_plan" "this" {
+  count = var.restore_testing ? 1 : 0
+
+  name                = replace("${var.name}-weekly", "-", "_") # no dashes allowed
+  schedule_expression = "cron(0 12 ? * TUE *)"                  # when somebody is there to read the alarm
+  start_window_hours  = 4
+
+  recovery_point_selection {
+    algorithm             = "LATEST_WITHIN_WINDOW"
+    include_vaults        = [aws_backup_vault.this.arn]
+    recovery_point_types  = ["CONTINUOUS", "SNAPSHOT"]
+    selection_window_days = 7
+  }
+}
+
+resource "aws_backup_restore_testing_selection" "this" {
+  for_each = var.restore_testing ? toset(["EFS", "RDS", "S3"]) : []
+
+  name                      = each.key
+  restore_testing_plan_name = aws_backup_restore_testing_plan.this[0].name
+  iam_role_arn              = aws_iam_role.restore.arn
+  protected_resource_type   = each.key
+  protected_resource_arns   = ["*"] # of this type in the plan's vault, which holds nothing of others
+  validation_window_hours   = 4     # time to look at what was restored; it costs as much as the original meanwhile
+
+  depends_on = [aws_iam_role_policy_attachment.this]
+}

@@ -1,0 +1,77 @@
+output "backup_resource_arns" {
+  description = "What AWS Backup protects: the database, the model files and the uploads."
+  value       = [aws_db_instance.this.arn, aws_efs_file_system.models.arn, aws_s3_bucket.uploads.arn]
+}
+
+output "endpoints" {
+  description = "Where an instance finds each store. Goes into an SSM parameter: never a secret, only where one lies."
+  value = {
+    database = {
+      host              = aws_db_instance.this.address
+      port              = aws_db_instance.this.port
+      name              = aws_db_instance.this.db_name
+      master_secret_arn = aws_db_instance.this.master_user_secret[0].secret_arn
+    }
+    cache = {
+      host = aws_elasticache_replication_group.this.primary_endpoint_address
+      port = aws_elasticache_replication_group.this.port
+    }
+    uploads = {
+      bucket = aws_s3_bucket.uploads.id
+    }
+    files = {
+      file_system_id  = aws_efs_file_system.models.id
+      access_point_id = aws_efs_access_point.models.id
+    }
+  }
+}
+
+output "files" {
+  description = "The file system of the models. Available once an instance can mount it."
+  value = {
+    file_system_id  = aws_efs_file_system.models.id
+    file_system_arn = aws_efs_file_system.models.arn
+    access_point_id = aws_efs_access_point.models.id
+  }
+  depends_on = [aws_efs_file_system_policy.models, aws_efs_mount_target.models]
+}
+
+output "identifiers" {
+  description = "What alarms and dashboards name. All but file_system_id are known before anything exists."
+  value = {
+    database_id                = local.database_id
+    cache_replication_group_id = local.cache_id
+    # ElastiCache names a group's nodes so; asking it would leave for_each over them unknown in the first plan.
+    cache_cluster_ids = [for number in range(1, var.settings.cache_replicas + 2) : format("%s-%03d", local.cache_id, number)]
+    file_system_id    = aws_efs_file_system.models.id
+  }
+}
+
+output "key_arns" {
+  description = "Customer managed keys: compute (volumes), data (stores, secrets, backups), logs (log groups, notifications)."
+  value = {
+    compute = aws_kms_key.compute.arn
+    data    = aws_kms_key.data.arn
+    logs    = aws_kms_key.logs.arn
+  }
+}
+
+output "log_bucket" {
+  description = "Bucket for access logs, once the load balancer may write to it."
+  value       = aws_s3_bucket.logs.id
+  depends_on  = [aws_s3_bucket_policy.logs, aws_s3_bucket_server_side_encryption_configuration.logs]
+}
+
+output "secret_arns" {
+  description = "ARN of each secret, by the contract's key."
+  value       = { for key, secret in aws_secretsmanager_secret.this : key => secret.arn }
+}
+
+output "uploads_bucket" {
+  description = "Bucket of what people upload, once only TLS and the right key are accepted."
+  value = {
+    name = aws_s3_bucket.uploads.id
+    arn  = aws_s3_bucket.uploads.arn
+  }
+  depends_on = [aws_s3_bucket_policy.uploads, aws_s3_bucket_server_side_encryption_configuration.uploads]
+}

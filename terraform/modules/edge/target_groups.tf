@@ -1,0 +1,42 @@
+locals {
+  # Above every drain that fleets.drain_seconds allows (119), so that the instance ends its streams and not the load balancer;
+  # no longer, because a spot notice leaves 120 seconds.
+  deregistration_delay = 120
+}
+
+resource "aws_lb_target_group" "this" {
+  for_each = var.routes
+
+  # 32 characters are allowed; only a long environment's name makes the fleet's name shorter.
+  name                 = trimsuffix(substr("${var.name}-${each.key}", 0, 32), "-")
+  deregistration_delay = local.deregistration_delay
+  port                 = var.port
+  protocol             = "HTTPS"
+  protocol_version     = "HTTP1" # Open WebUI talks over WebSockets, which HTTP/2 target groups cannot carry
+  target_type          = "instance"
+  vpc_id               = var.vpc_id
+
+  # A chat runs from a second to minutes, so turns in rotation would pile up on one instance. The algorithm rules out slow start,
+  # which is not missed: an instance joins only when its model is loaded.
+  load_balancing_algorithm_type = "least_outstanding_requests"
+
+  health_check {
+    enabled             = true
+    healthy_threshold   = var.settings.healthy_threshold
+    interval            = var.settings.health_check_interval
+    matcher             = "200"
+    path                = var.health_path
+    port                = "traffic-port"
+    protocol            = "HTTPS"
+    timeout             = var.settings.health_check_timeout
+    unhealthy_threshold = var.settings.unhealthy_threshold
+  }
+
+  # A person's requests stay on one instance once the first has chosen it. Batch clients keep no cookies, and each of their
+  # requests goes to the least busy instance.
+  stickiness {
+    cookie_duration = var.settings.stickiness
+    enabled         = each.key == "interactive"
+    type            = "lb_cookie"
+  }
+}

@@ -1,0 +1,28 @@
+output "group_arn" {
+  description = "ARN of the Auto Scaling group."
+  value       = aws_autoscaling_group.this.arn
+}
+
+output "group_name" {
+  description = "Name of the Auto Scaling group."
+  value       = aws_autoscaling_group.this.name
+}
+
+output "instance_types" {
+  description = "The fleet's instance types that each zone offers, in order of preference."
+  value       = local.types_by_zone
+}
+
+output "launch_template" {
+  description = "The launch template; latest_version is what a rollout refreshes the group to."
+  value = {
+    id             = aws_launch_template.this.id
+    latest_version = aws_launch_template.this.latest_version
+    name           = aws_launch_template.this.name
+  }
+}
+
+output "role_arn" {
+  description = "ARN of the instances' role."
+  value       = aws_iam_role.this.arn
+}

@@ -1,0 +1,340 @@
+# What the fleet promises by itself; what it promises together with the other modules is tested at the root.
+
+mock_provider "aws" {
+  mock_data "aws_ami" {
+    defaults = {
+      architecture          = "x86_64"
+      block_device_mappings = [{ device_name = "/dev/sda1", ebs = { volume_size = "50" }, no_device = "", virtual_name = "" }]
+      root_device_name      = "/dev/sda1"
+    }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_ec2_instance_type_offerings" {
+    defaults = {
+      instance_types = ["g4dn.xlarge", "g4dn.xlarge", "g5.xlarge", "g5.xlarge", "g5.xlarge"]
+      locations      = ["us-east-1a", "us-east-1b", "us-east-1a", "us-east-1b", "us-east-1c"]
+    }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+  mock_data "aws_partition" {
+    defaults = { dns_suffix = "amazonaws.com", partition = "aws" }
+  }
+}
+
+variables {
+  all_spot        = false
+  artifact_bucket = "artifacts"
+  contract = {
+    artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{name}/{digest}" }
+    lifecycle_hooks = { launch = "ready", terminate = "drained" }
+    metrics = {
+      namespace = "OllamaGPU"
+      names = {
+        InFlight = { dimensions = [["AutoScalingGroupName"]] }
+        Queued   = { dimensions = [["AutoScalingGroupName"]] }
+        Slots    = { dimensions = [["AutoScalingGroupName"]] }
+      }
+    }
+    tags = { fleet = "Fleet", release = "Release" }
+  }
+  environment    = "test"
+  files          = { access_point_id = "fsap-1", file_system_arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", file_system_id = "fs-1" }
+  image_id       = "ami-0123456789abcdef0"
+  key            = "interactive"
+  key_arns       = { compute = "arn:aws:kms:us-east-1:123456789012:key/compute", data = "arn:aws:kms:us-east-1:123456789012:key/data" }
+  log_group_arns = { gateway = "arn:aws:logs:us-east-1:123456789012:log-group:gateway", instance = "arn:aws:logs:us-east-1:123456789012:log-group:instance" }
+  name           = "test-interactive"
+  parameters     = { fabric = "/test/fabric", image = "/test/image", models = "/test/models", release = "/test/release" }
+  region         = "us-east-1"
+  release        = "r1"
+  secret_arns    = { database = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-abcdef" }
+  settings = {
+    desired_size        = null
+    drain_seconds       = 110
+    instance_types      = ["g5.xlarge", "g4dn.xlarge"]
+    launch_wait_seconds = 1800
+    max_lifetime_days   = 30
+    max_size            = 4
+    min_size            = 2
+    on_demand_base      = 2
+    root_volume         = { iops = 6000, size_gib = 200, throughput_mibs = 500 }
+    scaling             = { cpu_percent = 60, inference_load_percent = 70, requests_per_target_per_minute = 600, warmup_seconds = 300 }
+    schedule            = {}
+    spot_percentage     = 0
+  }
+  security_group_id = "sg-1"
+  subnet_ids        = ["subnet-a", "subnet-b", "subnet-c"]
+  tags              = { Environment = "test", Release = "r1" }
+  target_group      = { arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/test/1", arn_suffix = "targetgroup/test/1", request_label = "app/test/2/targetgroup/test/1" }
+  uploads_bucket    = { arn = "arn:aws:s3:::uploads" }
+  zones             = ["us-east-1a", "us-east-1b", "us-east-1c"]
+}
+
+run "a_zone_that_offers_one_of_the_types_serves" {
+  command = plan
+
+  assert {
+    condition     = aws_autoscaling_group.this.vpc_zone_identifier == toset(["subnet-a", "subnet-b", "subnet-c"])
+    error_message = "us-east-1c offers g5.xlarge and must be used"
+  }
+  assert {
+    condition     = output.instance_types["us-east-1c"] == ["g5.xlarge"]
+    error_message = "the offered types of a zone are wrong"
+  }
+}
+
+run "a_zone_that_offers_none_of_the_types_is_left_out_beside_two_that_serve" {
+  command = plan
+
+  variables {
+    settings = merge(var.settings, { instance_types = ["g4dn.xlarge"] })
+  }
+  assert {
+    condition     = aws_autoscaling_group.this.vpc_zone_identifier == toset(["subnet-a", "subnet-b"])
+    error_message = "us-east-1c does not offer g4dn.xlarge and must be left out"
+  }
+}
+
+run "a_type_that_the_region_does_not_offer_is_refused" {
+  command = plan
+
+  variables {
+    settings = merge(var.settings, { instance_types = ["g5.xlarge", "p3.2xlarge"] })
+  }
+  expect_failures = [data.aws_ec2_instance_type_offerings.region]
+}
+
+run "a_type_that_no_chosen_zone_offers_is_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones
+    values = { instance_types = ["g5.xlarge", "g5.xlarge"], locations = ["us-east-1a", "us-east-1b"] }
+  }
+  expect_failures = [aws_autoscaling_group.this]
+}
+
+run "types_that_only_one_zone_offers_are_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones
+    values = { instance_types = ["g5.xlarge", "g4dn.xlarge"], locations = ["us-east-1a", "us-east-1a"] }
+  }
+  expect_failures = [aws_autoscaling_group.this]
+}
+
+run "an_arm_image_is_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_ami.this
+    values = { architecture = "arm64" }
+  }
+  expect_failures = [data.aws_ami.this]
+}
+
+run "a_root_volume_smaller_than_the_images_is_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_ami.this
+    values = { block_device_mappings = [{ device_name = "/dev/sda1", ebs = { volume_size = "300" }, no_device = "", virtual_name = "" }] }
+  }
+  expect_failures = [data.aws_ami.this]
+}
+
+run "a_tag_that_the_metadata_service_cannot_serve_is_refused" {
+  command = plan
+
+  variables {
+    tags = { "cost centre" = "42", "team/owner" = "x" }
+  }
+  expect_failures = [var.tags]
+}
+
+run "load_without_a_fleet_wide_dimension_is_refused" {
+  command = plan
+
+  variables {
+    contract = merge(var.contract, { metrics = { namespace = "OllamaGPU", names = {
+      InFlight = { dimensions = [["AutoScalingGroupName"]] }
+      Queued   = { dimensions = [["AutoScalingGroupName", "InstanceId"]] }
+      Slots    = { dimensions = [["AutoScalingGroupName"]] }
+    } } })
+  }
+  expect_failures = [aws_autoscaling_policy.inference_load]
+}
+
+run "a_wait_longer_than_a_lifecycle_hook_allows_is_refused" {
+  command = plan
+
+  variables {
+    settings = merge(var.settings, { launch_wait_seconds = 7201 })
+  }
+  expect_failures = [var.settings]
+}
+
+run "metadata_needs_a_token_and_reaches_containers" {
+  command = plan
+
+  assert {
+    condition     = aws_launch_template.this.metadata_options[0].http_tokens == "required" && aws_launch_template.this.metadata_options[0].http_put_response_hop_limit == 2
+    error_message = "instances must demand IMDSv2 with two hops"
+  }
+}
+
+run "volumes_are_encrypted_by_the_compute_key" {
+  command = plan
+
+  assert {
+    condition = alltrue([for device in aws_launch_template.this.block_device_mappings :
+    device.ebs[0].encrypted == "true" && device.ebs[0].kms_key_id == var.key_arns.compute && device.device_name == "/dev/sda1"])
+    error_message = "the image's root device must be encrypted by the customer managed key"
+  }
+}
+
+run "instances_volumes_and_interfaces_are_tagged" {
+  command = plan
+
+  assert {
+    condition = toset(aws_launch_template.this.tag_specifications[*].resource_type) == toset(["instance", "network-interface", "volume"]) && alltrue([
+    for specification in aws_launch_template.this.tag_specifications : specification.tags["Environment"] == "test" && specification.tags["Fleet"] == "interactive"])
+    error_message = "default_tags do not reach what a launch template makes"
+  }
+}
+
+run "the_groups_release_tag_does_not_overwrite_an_older_templates" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for tag in aws_autoscaling_group.this.tag : tag.propagate_at_launch == (tag.key != "Release")])
+    error_message = "every tag but Release is propagated"
+  }
+}
+
+run "interactive_is_on_demand_unless_spot_is_asked_for" {
+  command = plan
+
+  assert {
+    condition = (aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_base_capacity == 2
+    && aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_percentage_above_base_capacity == 100)
+    error_message = "without spot_percentage nothing is spot"
+  }
+}
+
+run "spot_is_a_share_above_the_base" {
+  command = plan
+
+  variables {
+    settings = merge(var.settings, { spot_percentage = 40 })
+  }
+  assert {
+    condition = (aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_base_capacity == 2
+      && aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_percentage_above_base_capacity == 60
+    && aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].spot_allocation_strategy == "price-capacity-optimized")
+    error_message = "60 % on demand above a base of 2"
+  }
+}
+
+run "batch_is_all_spot_and_wakes_from_zero" {
+  command = plan
+
+  variables {
+    all_spot = true
+    key      = "batch"
+    settings = merge(var.settings, { min_size = 0 })
+  }
+  assert {
+    condition = (aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_base_capacity == 0
+    && aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_percentage_above_base_capacity == 0)
+    error_message = "no instance of an all-spot fleet is on demand"
+  }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.wake) == 1 && aws_autoscaling_policy.wake[0].step_adjustment != null
+    error_message = "an empty fleet has no metric to track: something else must start its first instance"
+  }
+}
+
+run "a_fleet_that_is_never_empty_needs_no_waking" {
+  command = plan
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.wake) == 0
+    error_message = "interactive always runs"
+  }
+}
+
+run "hooks_exist_before_the_first_instance" {
+  command = plan
+
+  assert {
+    condition = { for hook in aws_autoscaling_group.this.initial_lifecycle_hook : hook.name => "${hook.default_result} ${hook.heartbeat_timeout}" } == {
+      ready   = "ABANDON 1800"
+      drained = "CONTINUE 140"
+    }
+    error_message = "the group itself must be created with both hooks"
+  }
+  assert {
+    condition     = { for hook in aws_autoscaling_lifecycle_hook.this : hook.name => "${hook.default_result} ${hook.heartbeat_timeout}" } == { ready = "ABANDON 1800", drained = "CONTINUE 140" }
+    error_message = "later changes must reach the hooks"
+  }
+}
+
+run "scaling_follows_cpu_requests_and_inference_load" {
+  command = plan
+
+  assert {
+    condition     = aws_autoscaling_policy.cpu.target_tracking_configuration[0].predefined_metric_specification[0].predefined_metric_type == "ASGAverageCPUUtilization"
+    error_message = "CPU is tracked"
+  }
+  assert {
+    condition     = [for metric in aws_autoscaling_policy.requests.target_tracking_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data] == ["FILL(requests, 0)"]
+    error_message = "no requests must read as zero, or an unused fleet never scales in"
+  }
+  assert {
+    condition     = [for metric in aws_autoscaling_policy.inference_load.target_tracking_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data] == ["100 * (in_flight + queued) / slots"]
+    error_message = "missing load must stay missing: without FILL it blocks scaling in"
+  }
+}
+
+run "a_schedule_that_has_moved_the_minimum_is_left_alone" {
+  command = plan
+
+  variables {
+    settings = merge(var.settings, { schedule = { office = { min_size = 3, recurrence = "0 8 * * MON-FRI", time_zone = "Europe/Vienna" } } })
+  }
+  override_data {
+    target = data.aws_autoscaling_groups.existing
+    values = { names = ["test-interactive"] }
+  }
+  override_data {
+    target = data.aws_autoscaling_group.existing
+    values = { min_size = 3 }
+  }
+  assert {
+    condition     = aws_autoscaling_group.this.min_size == 3
+    error_message = "an apply during office hours must not move the minimum back"
+  }
+  assert {
+    condition     = aws_autoscaling_schedule.this["office"].max_size == -1 && aws_autoscaling_schedule.this["office"].desired_capacity == -1
+    error_message = "a schedule moves the minimum only"
+  }
+}
+
+run "user_data_fits_and_names_no_secret" {
+  command = plan
+
+  assert {
+    condition     = length(aws_launch_template.this.user_data) < 16384
+    error_message = "EC2 takes 16 KB of user data"
+  }
+  assert {
+    condition     = !strcontains(base64decode(aws_launch_template.this.user_data), "secretsmanager") && !strcontains(base64decode(aws_launch_template.this.user_data), "/test/image")
+    error_message = "user data can be read by everything on the instance"
+  }
+}

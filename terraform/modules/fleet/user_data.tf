@@ -1,0 +1,18 @@
+locals {
+  # What an instance must know to find everything else; no secret, and nothing that changes by itself.
+  instance = {
+    artifact_bucket     = var.artifact_bucket
+    collection_key      = var.contract.artifacts.collection
+    drain_seconds       = var.settings.drain_seconds
+    environment         = var.environment
+    fleet               = var.key
+    group               = var.name
+    launch_wait_seconds = var.settings.launch_wait_seconds
+    lifecycle_hooks     = var.contract.lifecycle_hooks
+    parameters          = { for key, name in var.parameters : key => name if key != "image" }
+    region              = var.region
+    release             = var.release
+  }
+
+  user_data = templatefile("${path.module}/user_data.sh.tftpl", { instance = jsonencode(local.instance) })
+}

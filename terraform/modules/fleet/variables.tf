@@ -1,0 +1,177 @@
+variable "all_spot" {
+  description = "Whether every instance is spot, none on demand: for work that may be interrupted."
+  type        = bool
+  nullable    = false
+}
+
+variable "artifact_bucket" {
+  description = "Name of the bucket that holds releases and model files."
+  type        = string
+  nullable    = false
+}
+
+variable "contract" {
+  description = "The decoded contract/instance.yaml: the names that the fabric and the instance share."
+  type = object({
+    artifacts       = object({ collection = string, models = string })
+    lifecycle_hooks = object({ launch = string, terminate = string })
+    metrics = object({
+      namespace = string
+      names     = map(object({ dimensions = list(list(string)) }))
+    })
+    tags = object({ fleet = string, release = string })
+  })
+  nullable = false
+}
+
+variable "environment" {
+  description = "Name of the environment."
+  type        = string
+  nullable    = false
+}
+
+variable "files" {
+  description = "The shared file system that holds model files, and the access point that instances mount."
+  type        = object({ access_point_id = string, file_system_arn = string, file_system_id = string })
+  nullable    = false
+}
+
+variable "image_id" {
+  description = "AMI of the instances, x86_64."
+  type        = string
+  nullable    = false
+}
+
+variable "key" {
+  description = "The fleet's key in the root's map: interactive or batch."
+  type        = string
+  nullable    = false
+}
+
+variable "key_arns" {
+  description = "KMS keys: compute encrypts the volumes, data the secrets and the uploads."
+  type        = object({ compute = string, data = string })
+  nullable    = false
+}
+
+variable "log_group_arns" {
+  description = "Log groups that an instance writes to."
+  type        = object({ gateway = string, instance = string })
+  nullable    = false
+}
+
+variable "name" {
+  description = "Name of the Auto Scaling group and first part of the names beside it."
+  type        = string
+  nullable    = false
+}
+
+variable "parameters" {
+  description = "Names of the SSM parameters by the contract's key."
+  type        = map(string)
+  nullable    = false
+}
+
+variable "permissions_boundary_arn" {
+  description = "IAM policy that bounds the instance role. Null: none."
+  type        = string
+  default     = null
+}
+
+variable "region" {
+  description = "AWS region."
+  type        = string
+  nullable    = false
+}
+
+variable "release" {
+  description = "The release that this launch template is made for."
+  type        = string
+  nullable    = false
+}
+
+variable "secret_arns" {
+  description = "Secrets that an instance reads at boot, by the contract's key."
+  type        = map(string)
+  nullable    = false
+}
+
+variable "security_group_id" {
+  description = "Security group of the instances."
+  type        = string
+  nullable    = false
+}
+
+variable "settings" {
+  description = "The fleet as the root's variable `fleets` describes it."
+  type = object({
+    desired_size        = number
+    drain_seconds       = number
+    instance_types      = list(string)
+    launch_wait_seconds = number
+    max_lifetime_days   = number
+    max_size            = number
+    min_size            = number
+    on_demand_base      = number
+    root_volume         = object({ iops = number, size_gib = number, throughput_mibs = number })
+    scaling = object({
+      cpu_percent                    = number
+      inference_load_percent         = number
+      requests_per_target_per_minute = number
+      warmup_seconds                 = number
+    })
+    schedule        = map(object({ min_size = number, recurrence = string, time_zone = string }))
+    spot_percentage = number
+  })
+  nullable = false
+
+  validation {
+    condition     = var.settings.launch_wait_seconds >= 30 && var.settings.launch_wait_seconds <= 7200
+    error_message = "launch_wait_seconds must be 30 to 7200: a lifecycle hook waits no longer. Bake an image when a stock one needs more."
+  }
+  validation {
+    condition     = var.settings.max_lifetime_days >= 1 && var.settings.max_lifetime_days <= 365
+    error_message = "max_lifetime_days must be 1 to 365, the range of an Auto Scaling group."
+  }
+  validation {
+    condition = alltrue([for percent in [var.settings.scaling.cpu_percent, var.settings.scaling.inference_load_percent] :
+    percent > 0 && percent <= 100])
+    error_message = "scaling: cpu_percent and inference_load_percent must be above 0 and at most 100."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Private subnets of the instances, one in each zone, in the order of zones."
+  type        = list(string)
+  nullable    = false
+}
+
+variable "tags" {
+  description = "Tags of the instances, volumes and network interfaces, which the provider's default_tags do not reach."
+  type        = map(string)
+  nullable    = false
+
+  validation {
+    # EC2 refuses to launch an instance otherwise, because the metadata service serves each tag at a path.
+    condition     = alltrue([for key in keys(var.tags) : can(regex("^[A-Za-z0-9+=.,_:@-]{1,128}$", key)) && !contains([".", "..", "_index"], key)])
+    error_message = "tags: the keys ${join(", ", [for key in keys(var.tags) : "\"${key}\"" if !can(regex("^[A-Za-z0-9+=.,_:@-]{1,128}$", key)) || contains([".", "..", "_index"], key)])} cannot be served by the instance metadata service: use letters, digits and + - = . , _ : @, no spaces and no slashes."
+  }
+}
+
+variable "target_group" {
+  description = "Target group that the instances join; request_label is app/<balancer>/<id>/targetgroup/<group>/<id>."
+  type        = object({ arn = string, arn_suffix = string, request_label = string })
+  nullable    = false
+}
+
+variable "uploads_bucket" {
+  description = "Bucket of Open WebUI's uploads."
+  type        = object({ arn = string })
+  nullable    = false
+}
+
+variable "zones" {
+  description = "Availability zones of the subnets."
+  type        = list(string)
+  nullable    = false
+}

@@ -1,0 +1,86 @@
+# Made with the VPC and only then: an existing VPC's owner decides about its flow log.
+resource "aws_cloudwatch_log_group" "flow" {
+  count = local.created ? 1 : 0
+
+  name              = var.flow_log_group
+  kms_key_id        = var.kms_key_arn
+  retention_in_days = var.flow_log_retention_days
+}
+
+resource "aws_flow_log" "this" {
+  count = local.created ? 1 : 0
+
+  vpc_id                   = aws_vpc.this[0].id
+  iam_role_arn             = aws_iam_role.flow_log[0].arn
+  log_destination          = aws_cloudwatch_log_group.flow[0].arn
+  log_destination_type     = "cloud-watch-logs"
+  max_aggregation_interval = 600 # seconds; 60 makes up to ten times the records, which are paid for by size
+  traffic_type             = "ALL"
+
+  tags = { Name = var.name }
+
+  depends_on = [aws_iam_role_policy.flow_log] # without it the first delivery fails and the flow log says so for ever
+}
+
+resource "aws_iam_role" "flow_log" {
+  count = local.created ? 1 : 0
+
+  name                 = "${var.name}-flow-log"
+  description          = "Lets VPC flow logs write into ${var.flow_log_group}"
+  assume_role_policy   = data.aws_iam_policy_document.flow_log_trust[0].json
+  permissions_boundary = var.permissions_boundary_arn
+}
+
+resource "aws_iam_role_policy" "flow_log" {
+  count = local.created ? 1 : 0
+
+  name   = "write-flow-log"
+  role   = aws_iam_role.flow_log[0].id
+  policy = data.aws_iam_policy_document.flow_log_write[0].json
+}
+
+data "aws_partition" "current" {}
+
+data "aws_iam_policy_document" "flow_log_trust" {
+  count = local.created ? 1 : 0
+
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["vpc-flow-logs.amazonaws.com"]
+    }
+
+    # Against the confused deputy. The flow log's own id is not known before the role is, hence the wildcard.
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = ["arn:${data.aws_partition.current.partition}:ec2:${var.region}:${data.aws_caller_identity.current.account_id}:vpc-flow-log/*"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "flow_log_write" {
+  count = local.created ? 1 : 0
+
+  statement {
+    sid = "WriteStreams"
+    # Without CreateLogGroup: records that come late would make a deleted group again, outside of Terraform.
+    actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    # The group's streams, one per network interface, named by AWS.
+    resources = ["${aws_cloudwatch_log_group.flow[0].arn}:*"]
+  }
+
+  statement {
+    sid     = "FindGroup"
+    actions = ["logs:DescribeLogGroups"]
+    # A listing: it cannot be narrowed to one group.
+    resources = ["arn:${data.aws_partition.current.partition}:logs:${var.region}:${data.aws_caller_identity.current.account_id}:log-group:*"]
+  }
+}

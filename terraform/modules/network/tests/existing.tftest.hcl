@@ -1,0 +1,144 @@
+# An existing VPC: two zones, a subnet of each kind in each.
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_vpc" {
+    defaults = { cidr_block = "172.20.0.0/16", enable_dns_hostnames = true, enable_dns_support = true, id = "vpc-1" }
+  }
+}
+
+override_data {
+  target = data.aws_subnet.existing["data-0"]
+  values = { availability_zone = "us-east-1a", vpc_id = "vpc-1" }
+}
+
+override_data {
+  target = data.aws_subnet.existing["data-1"]
+  values = { availability_zone = "us-east-1b", vpc_id = "vpc-1" }
+}
+
+override_data {
+  target = data.aws_subnet.existing["private-0"]
+  values = { availability_zone = "us-east-1a", vpc_id = "vpc-1" }
+}
+
+override_data {
+  target = data.aws_subnet.existing["private-1"]
+  values = { availability_zone = "us-east-1b", vpc_id = "vpc-1" }
+}
+
+override_data {
+  target = data.aws_subnet.existing["public-0"]
+  values = { availability_zone = "us-east-1a", vpc_id = "vpc-1" }
+}
+
+override_data {
+  target = data.aws_subnet.existing["public-1"]
+  values = { availability_zone = "us-east-1b", vpc_id = "vpc-1" }
+}
+
+variables {
+  cidr         = "10.40.0.0/16"
+  client_cidrs = ["0.0.0.0/0"]
+  existing = {
+    data_subnet_ids    = ["subnet-data-a", "subnet-data-b"]
+    private_subnet_ids = ["subnet-private-a", "subnet-private-b"]
+    public_subnet_ids  = ["subnet-public-a", "subnet-public-b"]
+    vpc_id             = "vpc-1"
+  }
+  flow_log_group          = "/test/flow"
+  flow_log_retention_days = 90
+  kms_key_arn             = "arn:aws:kms:us-east-1:123456789012:key/logs"
+  name                    = "test"
+  nat_per_zone            = true
+  ports                   = yamldecode(file("../../../contract/instance.yaml")).ports
+  region                  = "us-east-1"
+  ssh_cidrs               = []
+  zone_count              = 3
+  zones                   = []
+}
+
+# Requirement 9.3
+run "an_existing_vpc_is_handed_on_and_nothing_of_it_is_made_or_changed" {
+  command = plan
+
+  assert {
+    condition = (output.vpc_id == "vpc-1" && output.vpc_cidr == "172.20.0.0/16" && output.zones == tolist(["us-east-1a", "us-east-1b"])
+      && output.private_subnet_ids == var.existing.private_subnet_ids && output.public_subnet_ids == var.existing.public_subnet_ids
+    && output.data_subnet_ids == var.existing.data_subnet_ids)
+    error_message = "the given VPC and subnets must pass through, with the zones that they lie in"
+  }
+  assert {
+    condition = sum([for made in [aws_vpc.this, aws_internet_gateway.this, aws_default_security_group.this, aws_subnet.public, aws_subnet.private, aws_subnet.data, aws_nat_gateway.this,
+    aws_eip.nat, aws_route_table.public, aws_route_table.private, aws_route_table.data, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3, aws_flow_log.this, aws_iam_role.flow_log] : length(made)]) == 0
+    error_message = "the owner of the VPC decides about its network"
+  }
+  assert {
+    condition     = toset(keys(aws_security_group.this)) == toset(["cache", "database", "edge", "files", "instance"]) && alltrue([for group in aws_security_group.this : group.vpc_id == "vpc-1"])
+    error_message = "the fabric's own security groups are made in the VPC"
+  }
+}
+
+run "a_subnet_of_another_vpc_is_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_subnet.existing["data-1"]
+    values = { availability_zone = "us-east-1b", vpc_id = "vpc-2" }
+  }
+  expect_failures = [data.aws_vpc.existing]
+}
+
+# Requirement 8.1
+run "subnets_that_lie_in_one_zone_are_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_subnet.existing["data-1"]
+    values = { availability_zone = "us-east-1a", vpc_id = "vpc-1" }
+  }
+  expect_failures = [data.aws_vpc.existing]
+}
+
+# Requirement 8.1
+run "instances_in_a_zone_without_load_balancer_or_stores_are_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_subnet.existing["private-1"]
+    values = { availability_zone = "us-east-1c", vpc_id = "vpc-1" }
+  }
+  expect_failures = [data.aws_vpc.existing]
+}
+
+run "two_subnets_of_one_kind_in_a_zone_are_refused" {
+  command = plan
+
+  variables {
+    existing = {
+      data_subnet_ids    = ["subnet-data-a", "subnet-data-b"]
+      private_subnet_ids = ["subnet-private-a", "subnet-private-b"]
+      public_subnet_ids  = ["subnet-public-a", "subnet-public-b", "subnet-public-b2"]
+      vpc_id             = "vpc-1"
+    }
+  }
+  override_data {
+    target = data.aws_subnet.existing["public-2"]
+    values = { availability_zone = "us-east-1b", vpc_id = "vpc-1" }
+  }
+  expect_failures = [data.aws_vpc.existing]
+}
+
+run "a_vpc_without_dns_hostnames_is_refused" {
+  command = plan
+
+  override_data {
+    target = data.aws_vpc.existing[0]
+    values = { enable_dns_hostnames = false, enable_dns_support = true, id = "vpc-1" }
+  }
+  expect_failures = [data.aws_vpc.existing]
+}

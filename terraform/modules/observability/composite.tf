@@ -1,0 +1,16 @@
+# One alarm that means "people are being failed": any of the user-facing ones. AWS allows 100 children and 10240 characters.
+resource "aws_cloudwatch_composite_alarm" "this" {
+  alarm_name        = "${var.name}-service-degraded"
+  alarm_description = "People get slow answers, errors or none: at least one user-facing alarm rings. Runbook: docs/operations.md#alarm-service-degraded"
+  alarm_actions     = [aws_sns_topic.this.arn]
+  ok_actions        = [aws_sns_topic.this.arn]
+
+  alarm_rule = join(" OR ", [
+    for key, alarm in merge(local.metric_alarms, local.math_alarms) :
+    "ALARM(\"${local.alarm_resources[key].alarm_name}\")" if alarm.user_facing
+  ])
+}
+
+locals {
+  alarm_resources = merge(aws_cloudwatch_metric_alarm.metric, aws_cloudwatch_metric_alarm.math)
+}

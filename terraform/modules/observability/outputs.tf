@@ -1,0 +1,38 @@
+locals {
+  console_host = lookup({
+    aws-cn     = "console.amazonaws.cn"
+    aws-us-gov = "console.amazonaws-us-gov.com"
+  }, local.partition, "${var.region}.console.aws.amazon.com")
+}
+
+output "alarm_names" {
+  description = "Names of the alarms, by what they watch (\"interactive-first-token\", \"database-cpu\", ...)."
+  value       = { for key, alarm in local.alarm_resources : key => alarm.alarm_name }
+}
+
+output "composite_alarm_name" {
+  description = "Name of the alarm that rings when people are being failed."
+  value       = aws_cloudwatch_composite_alarm.this.alarm_name
+}
+
+output "dashboard_name" {
+  description = "Name of the dashboard."
+  value       = aws_cloudwatch_dashboard.this.dashboard_name
+}
+
+output "dashboard_url" {
+  description = "Address of the dashboard in the console."
+  value       = "https://${local.console_host}/cloudwatch/home?region=${var.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
+}
+
+output "log_group_arns" {
+  description = "ARNs of the log groups: instance, gateway, events."
+  value       = { for key, group in aws_cloudwatch_log_group.this : key => group.arn }
+}
+
+output "topic_arn" {
+  description = "Topic that the alarms publish to. Known only when its policy stands, so that no notification is refused."
+  value       = aws_sns_topic.this.arn
+
+  depends_on = [aws_sns_topic_policy.this]
+}

@@ -1,0 +1,98 @@
+resource "aws_sns_topic" "this" {
+  name              = "${var.name}-alarms"
+  display_name      = "${var.name} alarms"
+  kms_master_key_id = var.kms_key_arn
+}
+
+# The key's policy must allow the same services kms:GenerateDataKey* and kms:Decrypt, and events.amazonaws.com WITHOUT
+# aws:SourceAccount or aws:SourceArn: SNS does not support those in the key's policy for EventBridge, whose messages would
+# vanish without an error. They hold here, in the topic's policy.
+data "aws_iam_policy_document" "topic" {
+  statement {
+    sid       = "AlarmsAndBackup"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.this.arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+  }
+
+  statement {
+    sid       = "EventRulesOfThisEnvironment"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.this.arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [for key in local.notifying_rules : aws_cloudwatch_event_rule.this[key].arn]
+    }
+  }
+
+  # Auto Scaling publishes as its service-linked role, not as a service. Naming the role as the principal fails in an
+  # account where it does not exist yet, so the account is named and the role is the condition.
+  statement {
+    sid       = "AutoScalingNotifications"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.this.arn]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["arn:${local.partition}:iam::${local.account}:root"]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:PrincipalArn"
+      # The * is the role's suffix: a group may use a service-linked role of its own.
+      values = ["arn:${local.partition}:iam::${local.account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling*"]
+    }
+  }
+
+  statement {
+    sid       = "OnlyOverTls"
+    effect    = "Deny"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.this.arn]
+
+    # A deny for everyone: here the * narrows.
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_sns_topic_policy" "this" {
+  arn    = aws_sns_topic.this.arn
+  policy = data.aws_iam_policy_document.topic.json
+}
+
+# Each address gets a letter and must follow its link; until then the subscription is pending, which is no difference in a plan.
+# AWS drops one that stays pending for days, and the next apply sends another letter.
+resource "aws_sns_topic_subscription" "email" {
+  for_each = toset(var.settings.emails)
+
+  topic_arn = aws_sns_topic.this.arn
+  protocol  = "email"
+  endpoint  = each.value
+}

@@ -1,0 +1,111 @@
+variable "backup_vault_name" {
+  description = "Vault whose failed jobs ring."
+  type        = string
+  nullable    = false
+}
+
+variable "contract" {
+  description = "The contract with the instances (contract/instance.yaml): the only source of custom metric names."
+  type = object({
+    metrics = object({
+      namespace = string
+      names = map(object({
+        dimensions = list(list(string))
+        unit       = string
+      }))
+    })
+  })
+  nullable = false
+}
+
+variable "data" {
+  description = "Identifiers of the data stores, as CloudWatch's dimensions spell them."
+  type = object({
+    cache_cluster_ids = list(string)
+    database_id       = string
+    file_system_id    = string
+  })
+  nullable = false
+}
+
+variable "environment" {
+  description = "Name of the environment; the dashboard's title says it."
+  type        = string
+  nullable    = false
+}
+
+variable "fleets" {
+  description = "The groups of GPU instances. `interactive` serves people; any other fleet may stand at 0 instances."
+  type = map(object({
+    group_name = string
+    max_size   = number
+  }))
+  nullable = false
+}
+
+variable "kms_key_arn" {
+  description = "Key of the log groups and the topic. Its policy must let logs, cloudwatch, events and backup use it (see topic.tf)."
+  type        = string
+  nullable    = false
+}
+
+variable "load_balancer" {
+  description = "The front door, as its CloudWatch dimension spells it."
+  type = object({
+    arn_suffix = string
+  })
+  nullable = false
+}
+
+variable "log_groups" {
+  description = "Names of the log groups to make."
+  type = object({
+    events   = string
+    gateway  = string
+    instance = string
+  })
+  nullable = false
+
+  validation {
+    condition     = startswith(var.log_groups.events, "/aws/events/")
+    error_message = "log_groups.events must begin with /aws/events/: EventBridge writes to no other group. Correct log_groups.events in contract/instance.yaml."
+  }
+}
+
+variable "name" {
+  description = "First part of every name made here."
+  type        = string
+  nullable    = false
+}
+
+variable "region" {
+  description = "Region of the dashboard's figures and of its address."
+  type        = string
+  nullable    = false
+}
+
+variable "settings" {
+  description = "Who is told, and from which figures on (the root's variable `alarms`)."
+  type = object({
+    database_connections            = number
+    database_free_storage_gib       = number
+    emails                          = list(string)
+    error_percent                   = number
+    gpu_memory_percent              = number
+    gpu_temperature_celsius         = number
+    gpu_utilization_percent         = number
+    notification_requires_composite = bool
+    queued_per_instance             = number
+    request_latency_p95_ms          = number
+    time_to_first_token_p95_ms      = number
+  })
+  nullable = false
+}
+
+variable "target_groups" {
+  description = "Target group of each fleet, as its CloudWatch dimension spells it."
+  type = map(object({
+    arn_suffix = string
+  }))
+  nullable = false
+}

@@ -1,0 +1,214 @@
+"""Measure the driver: start-up, plan, apply, second plan, destroy, memory, and its overhead over plain Terraform.
+
+    python -m tests.bench [--json]
+
+Both sides run the same tree with the same variables against an embedded AWS of their own, one after the other, so
+nothing disturbs them but the machine itself. Takes about ten minutes. Times are wall-clock seconds; memory is the
+peak of the sum of resident sets of a program's processes, sampled every 0.2 s, in MiB.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.fabric.driver import COMMAND, ROOT, Driver
+
+PLANS = 3
+STARTS = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds, and the peak memory in MiB by program name."""
+
+    seconds: float
+    memory: dict[str, float]
+
+
+def main(arguments: Sequence[str]) -> int:
+    figures: dict[str, Any] = {"start-up": startup()}
+    with tempfile.TemporaryDirectory(prefix="ollama-gpu-bench-") as folder:
+        driver = Driver(Path(folder) / "driver")
+        plain = Driver(Path(folder) / "plain")
+        try:
+            figures |= both(driver, plain)
+        finally:
+            driver.run("local-down")
+            plain.run("local-down")
+    if "--json" in arguments:
+        print(json.dumps(figures, indent=2))
+    else:
+        show(figures)
+    return 0
+
+
+def startup() -> dict[str, float]:
+    times = []
+    for _ in range(STARTS):
+        began = time.monotonic()
+        subprocess.run([str(COMMAND), "--help"], check=True, capture_output=True)
+        times.append(time.monotonic() - began)
+    return {"median_s": statistics.median(times), "max_s": max(times)}
+
+
+def both(driver: Driver, plain: Driver) -> dict[str, Any]:
+    say("bootstrapping two embedded AWS")
+    for side in (driver, plain):
+        require(side.run("bootstrap", "--env", "local"))
+    terraform = Plain(plain)
+    figures: dict[str, Any] = {}
+    say("plain terraform: apply")
+    figures["plain: init, plan, apply, plan"] = terraform.deploy()
+    say("driver: deploy")
+    figures["driver: deploy (the same, preflight, secrets)"] = measure(
+        [str(COMMAND), "deploy", "--env", "local"], driver
+    )
+    figures["driver: terraform's share"] = shares(driver)
+    pairs: dict[str, list[Measured]] = defaultdict(list)
+    for number in range(PLANS):
+        say(f"second plans, pair {number + 1} of {PLANS}")
+        pairs["plain"].append(terraform.plan())
+        pairs["driver"].append(measure([str(COMMAND), "plan", "--env", "local"], driver))
+    figures["plain: init, validate, second plan"] = pairs["plain"]
+    figures["driver: plan"] = pairs["driver"]
+    ratios = [ours.seconds / theirs.seconds for ours, theirs in zip(pairs["driver"], pairs["plain"], strict=True)]
+    figures["driver's overhead on a plan"] = f"{(statistics.median(ratios) - 1) * 100:+.1f} % (median of {PLANS} pairs)"
+    say("plain terraform: destroy")
+    figures["plain: destroy"] = terraform.destroy()
+    say("driver: destroy")
+    figures["driver: destroy (and the walk)"] = measure([str(COMMAND), "destroy", "--env", "local"], driver)
+    return figures
+
+
+class Plain:
+    """Terraform by hand, as the README of any other project would have it."""
+
+    def __init__(self, side: Driver) -> None:
+        exports = json.loads(side.run("env", "--env", "local", "--json").out)["set"]
+        self._data = side.work / "plain"
+        config = side.work / "terraform.rc"
+        more = {"TF_CLI_CONFIG_FILE": str(config)} if config.exists() else {}
+        self._side = Driver(side.work, {**exports, **more, "TF_DATA_DIR": str(self._data)})
+        account = "123456789012"
+        self._backend = [
+            f"-backend-config=bucket=ollama-gpu-state-{account}-us-east-1",
+            "-backend-config=environments/local.backend.hcl",
+        ]
+
+    def deploy(self) -> Measured:
+        return self._script(self._init(), self._plan("-out=" + str(self._saved)), self._apply(), self._plan())
+
+    def plan(self) -> Measured:
+        return self._script(self._init(), self._terraform("validate"), self._plan())
+
+    def destroy(self) -> Measured:
+        return self._script(self._plan("-destroy", "-out=" + str(self._saved)), self._apply())
+
+    @property
+    def _saved(self) -> Path:
+        return self._side.work / "plain.tfplan"
+
+    def _init(self) -> str:
+        return self._terraform("init", "-input=false", "-reconfigure", *self._backend)
+
+    def _plan(self, *options: str) -> str:
+        return self._terraform("plan", "-input=false", "-var-file=environments/local.tfvars", *options)
+
+    def _apply(self) -> str:
+        return self._terraform("apply", "-input=false", str(self._saved))
+
+    def _terraform(self, *words: str) -> str:
+        return " ".join(["terraform", f"-chdir={ROOT / 'terraform'}", *words])
+
+    def _script(self, *steps: str) -> Measured:
+        return measure(["sh", "-ec", "\n".join(steps)], self._side)
+
+
+def measure(command: Sequence[str], side: Driver) -> Measured:
+    """Run a command to its end and watch its whole process tree."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=side.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    peaks: dict[str, float] = defaultdict(float)
+    done = threading.Event()
+    watcher = threading.Thread(target=watch, args=(process.pid, peaks, done))
+    watcher.start()
+    _, err = process.communicate()
+    seconds = time.monotonic() - began
+    done.set()
+    watcher.join()
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{err[-3000:]}")
+    return Measured(round(seconds, 1), {name: round(peak) for name, peak in sorted(peaks.items())})
+
+
+def watch(root: int, peaks: dict[str, float], done: threading.Event) -> None:
+    while not done.wait(0.2):
+        sums: dict[str, float] = defaultdict(float)
+        with suppress(psutil.NoSuchProcess):
+            top = psutil.Process(root)
+            for process in [top, *top.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    sums[process.name()[:24]] += process.memory_info().rss / 2**20
+        for name, total in sums.items():
+            peaks[name] = max(peaks[name], total)
+
+
+def shares(side: Driver) -> dict[str, float]:
+    """Seconds of each Terraform run of the deploy, from its raw log's first to its last line."""
+    found = {}
+    for log in sorted((side.work / "environments" / "local" / "logs").glob("*.jsonl")):
+        stamps = [event["@timestamp"] for event in events(log) if "@timestamp" in event]
+        if len(stamps) > 1:
+            found[log.stem] = round(seconds_between(stamps[0], stamps[-1]), 1)
+    return found
+
+
+def events(log: Path) -> list[dict[str, Any]]:
+    lines = []
+    for line in log.read_text().splitlines():
+        with suppress(ValueError):
+            value = json.loads(line)
+            if isinstance(value, dict):
+                lines.append(value)
+    return lines
+
+
+def seconds_between(first: str, last: str) -> float:
+    from datetime import datetime
+
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+
+
+def show(figures: dict[str, Any]) -> None:
+    for name, value in figures.items():
+        for each in value if isinstance(value, list) else [value]:
+            print(f"{name}: {each}")
+
+
+def require(run: Any) -> None:
+    if run.status != 0:
+        raise SystemExit(run.err)
+
+
+def say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,225 @@
+"""What is written is read back, as the Terraform provider does after every apply; and events go where they should."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from .autoscaling_fabric import ACCOUNT, REGION, Fabric, fabric
+
+__all__ = ["fabric"]
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/hooks"
+
+
+def test_the_attributes_of_a_group_are_read_back_and_updated(fabric: Fabric) -> None:
+    written: dict[str, Any] = {
+        "DefaultInstanceWarmup": 120,
+        "MaxInstanceLifetime": 604800,
+        "InstanceMaintenancePolicy": {"MinHealthyPercentage": 90, "MaxHealthyPercentage": 120},
+        "DefaultCooldown": 60,
+        "TerminationPolicies": ["OldestLaunchTemplate", "OldestInstance"],
+        "CapacityRebalance": True,
+        "HealthCheckType": "ELB",
+        "HealthCheckGracePeriod": 600,
+        "NewInstancesProtectedFromScaleIn": True,
+        "TargetGroupARNs": [fabric.target_group],
+    }
+    fabric.create(**written)
+    group = fabric.group()
+    assert {name: group[name] for name in written} == written
+    assert group["TrafficSources"] == [{"Identifier": fabric.target_group, "Type": "elbv2"}]
+    fabric.update(
+        DefaultInstanceWarmup=-1,
+        MaxInstanceLifetime=0,
+        InstanceMaintenancePolicy={"MinHealthyPercentage": -1, "MaxHealthyPercentage": -1},
+        DefaultCooldown=90,
+        CapacityRebalance=False,
+    )
+    group = fabric.group()
+    assert not {"DefaultInstanceWarmup", "MaxInstanceLifetime", "InstanceMaintenancePolicy"} & group.keys()
+    assert (group["DefaultCooldown"], group["CapacityRebalance"]) == (90, False)
+    assert group["TerminationPolicies"] == written["TerminationPolicies"]
+
+
+def test_group_metrics_are_switched_on_and_off_and_published(fabric: Fabric) -> None:
+    fabric.create(desired=2)
+    fabric.asg.enable_metrics_collection(
+        AutoScalingGroupName="fleet",
+        Granularity="1Minute",
+        Metrics=["GroupInServiceInstances", "GroupMaxSize"],
+    )
+    fabric.tick(60, times=3)
+    found = fabric.cloudwatch.get_metric_statistics(
+        Namespace="AWS/AutoScaling",
+        MetricName="GroupInServiceInstances",
+        Dimensions=[{"Name": "AutoScalingGroupName", "Value": "fleet"}],
+        StartTime=fabric.now - timedelta(minutes=5),
+        EndTime=fabric.now + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Maximum"],
+    )
+    assert max(each["Maximum"] for each in found["Datapoints"]) == 2
+    fabric.asg.disable_metrics_collection(AutoScalingGroupName="fleet", Metrics=["GroupMaxSize"])
+    assert [each["Metric"] for each in fabric.group()["EnabledMetrics"]] == ["GroupInServiceInstances"]
+    fabric.asg.disable_metrics_collection(AutoScalingGroupName="fleet")
+    assert fabric.group()["EnabledMetrics"] == []
+
+
+def test_hooks_keep_what_an_update_leaves_out(fabric: Fabric) -> None:
+    fabric.create(
+        LifecycleHookSpecificationList=[
+            {
+                "LifecycleHookName": "ready",
+                "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+                "HeartbeatTimeout": 900,
+                "DefaultResult": "ABANDON",
+                "NotificationMetadata": "why",
+                "NotificationTargetARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:hooks",
+                "RoleARN": ROLE,
+            }
+        ]
+    )
+    fabric.asg.put_lifecycle_hook(AutoScalingGroupName="fleet", LifecycleHookName="ready", DefaultResult="CONTINUE")
+    (hook,) = fabric.asg.describe_lifecycle_hooks(AutoScalingGroupName="fleet")["LifecycleHooks"]
+    assert hook == {
+        "LifecycleHookName": "ready",
+        "AutoScalingGroupName": "fleet",
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "HeartbeatTimeout": 900,
+        "GlobalTimeout": 90000,
+        "DefaultResult": "CONTINUE",
+        "NotificationMetadata": "why",
+        "NotificationTargetARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:hooks",
+        "RoleARN": ROLE,
+    }
+    fabric.asg.delete_lifecycle_hook(AutoScalingGroupName="fleet", LifecycleHookName="ready")
+    assert fabric.asg.describe_lifecycle_hooks(AutoScalingGroupName="fleet")["LifecycleHooks"] == []
+
+
+def test_tags_are_added_changed_found_and_removed(fabric: Fabric) -> None:
+    fabric.create(Tags=[{"Key": "Project", "Value": "a", "PropagateAtLaunch": True}])
+    about = {"ResourceId": "fleet", "ResourceType": "auto-scaling-group"}
+    fabric.asg.create_or_update_tags(
+        Tags=[
+            {**about, "Key": "Project", "Value": "b", "PropagateAtLaunch": False},
+            {**about, "Key": "Extra", "Value": "c", "PropagateAtLaunch": True},
+        ]
+    )
+    tags = fabric.asg.describe_tags(Filters=[{"Name": "auto-scaling-group", "Values": ["fleet"]}])["Tags"]
+    assert {(tag["Key"], tag["Value"], tag["PropagateAtLaunch"]) for tag in tags} == {
+        ("Project", "b", False),
+        ("Extra", "c", True),
+    }
+    found = fabric.asg.describe_auto_scaling_groups(Filters=[{"Name": "tag:Extra", "Values": ["c"]}])
+    assert [group["AutoScalingGroupName"] for group in found["AutoScalingGroups"]] == ["fleet"]
+    fabric.asg.delete_tags(Tags=[{**about, "Key": "Extra"}])
+    assert [tag["Key"] for tag in fabric.group()["Tags"]] == ["Project"]
+
+
+def test_a_name_is_taken_once(fabric: Fabric) -> None:
+    fabric.create()
+    with pytest.raises(ClientError) as error:
+        fabric.create()
+    assert error.value.response["Error"]["Code"] == "AlreadyExists"
+
+
+def test_unknown_groups_and_launch_configurations_are_refused(fabric: Fabric) -> None:
+    with pytest.raises(ClientError, match="AutoScalingGroup name not found"):
+        fabric.update(MaxSize=3)
+    with pytest.raises(ClientError, match="Launch Configuration creation operation is not available"):
+        fabric.asg.create_launch_configuration(LaunchConfigurationName="old")
+
+
+def test_pages_follow_each_other(fabric: Fabric) -> None:
+    fabric.create(desired=5)
+    fabric.settle()
+    first = fabric.asg.describe_scaling_activities(AutoScalingGroupName="fleet", MaxRecords=3)
+    rest = fabric.asg.describe_scaling_activities(
+        AutoScalingGroupName="fleet", MaxRecords=3, NextToken=first["NextToken"]
+    )
+    assert [len(first["Activities"]), len(rest["Activities"])] == [3, 2]
+    assert "NextToken" not in rest
+
+
+def test_the_activities_of_a_deleted_group_are_kept_aside(fabric: Fabric) -> None:
+    fabric.create(desired=1)
+    fabric.settle()
+    fabric.asg.delete_auto_scaling_group(AutoScalingGroupName="fleet", ForceDelete=True)
+    fabric.tick(times=2)
+    assert fabric.activities() == []
+    kept = fabric.asg.describe_scaling_activities(IncludeDeletedGroups=True)["Activities"]
+    assert {each["AutoScalingGroupState"] for each in kept} == {"Deleted"}
+    assert len(kept) == 2
+
+
+def follow_events(fabric: Fabric, log_group: str = "/aws/events/fleet") -> None:
+    logs, events = boto3.client("logs", REGION), boto3.client("events", REGION)
+    logs.create_log_group(logGroupName=log_group)
+    events.put_rule(Name="fleet", EventPattern=json.dumps({"source": ["aws.autoscaling"]}))
+    arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{log_group}:*"
+    events.put_targets(Rule="fleet", Targets=[{"Id": "log", "Arn": arn}])
+
+
+def logged_events(log_group: str = "/aws/events/fleet") -> list[dict[str, Any]]:
+    found = boto3.client("logs", REGION).filter_log_events(logGroupName=log_group)["events"]
+    return [json.loads(each["message"]) for each in found]
+
+
+def test_events_reach_the_log_group_of_their_rule(fabric: Fabric) -> None:
+    follow_events(fabric)
+    fabric.create(
+        desired=1,
+        LifecycleHookSpecificationList=[
+            {"LifecycleHookName": "ready", "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING"}
+        ],
+    )
+    fabric.settle()
+    version = fabric.new_version()
+    fabric.asg.start_instance_refresh(
+        AutoScalingGroupName="fleet",
+        DesiredConfiguration={"LaunchTemplate": fabric.specification(version)},
+        Preferences={"InstanceWarmup": 0, "MinHealthyPercentage": 0},
+    )
+    fabric.tick(times=10)
+    events = logged_events()
+    kinds = [event["detail-type"] for event in events]
+    assert kinds.count("EC2 Instance-launch Lifecycle Action") == 2
+    assert kinds.count("EC2 Instance Launch Successful") == 2
+    assert kinds.count("EC2 Instance Terminate Successful") == 1
+    assert kinds.count("EC2 Auto Scaling Instance Refresh Started") == 1
+    assert kinds.count("EC2 Auto Scaling Instance Refresh Succeeded") == 1
+    launched = next(event for event in events if event["detail-type"] == "EC2 Instance Launch Successful")
+    assert launched["source"] == "aws.autoscaling"
+    assert launched["detail"]["AutoScalingGroupName"] == "fleet"
+    assert launched["detail"]["EC2InstanceId"].startswith("i-")
+    assert "increasing the capacity from 0 to 1" in launched["detail"]["Cause"]
+
+
+def test_notifications_reach_their_topic(fabric: Fabric) -> None:
+    sns, sqs = boto3.client("sns", REGION), boto3.client("sqs", REGION)
+    topic = sns.create_topic(Name="fleet")["TopicArn"]
+    queue = sqs.create_queue(QueueName="fleet")["QueueUrl"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:fleet")
+    fabric.create(desired=1)
+    fabric.asg.put_notification_configuration(
+        AutoScalingGroupName="fleet",
+        TopicARN=topic,
+        NotificationTypes=["autoscaling:EC2_INSTANCE_LAUNCH", "autoscaling:EC2_INSTANCE_TERMINATE"],
+    )
+    kept = fabric.asg.describe_notification_configurations(AutoScalingGroupNames=["fleet"])
+    assert [each["NotificationType"] for each in kept["NotificationConfigurations"]] == [
+        "autoscaling:EC2_INSTANCE_LAUNCH",
+        "autoscaling:EC2_INSTANCE_TERMINATE",
+    ]
+    fabric.settle()
+    messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    told = [json.loads(json.loads(each["Body"])["Message"])["Event"] for each in messages]
+    assert told == ["autoscaling:TEST_NOTIFICATION", "autoscaling:EC2_INSTANCE_LAUNCH"]
+    fabric.asg.delete_notification_configuration(AutoScalingGroupName="fleet", TopicARN=topic)
+    assert fabric.asg.describe_notification_configurations()["NotificationConfigurations"] == []

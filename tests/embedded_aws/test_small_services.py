@@ -1,0 +1,62 @@
+"""KMS rotation, service quotas, the account's hosted zone, EventBridge to log groups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import wait_until
+
+Client = Callable[[str], Any]
+
+
+def test_a_keys_rotation_period_round_trips(client: Client) -> None:
+    kms = client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] is False
+    kms.enable_key_rotation(KeyId=key, RotationPeriodInDays=180)
+    status = kms.get_key_rotation_status(KeyId=key)
+    assert (status["KeyRotationEnabled"], status["RotationPeriodInDays"]) == (True, 180)
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "value"),
+    [
+        ("L-DB2E81BA", "Running On-Demand G and VT instances", 768.0),
+        ("L-3819A6DF", "All G and VT Spot Instance Requests", 768.0),
+        ("L-417A185B", "Running On-Demand P instances", 128.0),
+        ("L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests", 128.0),
+    ],
+)
+def test_the_quota_of_accelerated_instances_is_known(client: Client, code: str, name: str, value: float) -> None:
+    quotas = client("service-quotas")
+    quota = quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]
+    assert (quota["QuotaName"], quota["Value"]) == (name, value)
+    assert quota in quotas.list_service_quotas(ServiceCode="ec2")["Quotas"]
+
+
+def test_an_unknown_quota_is_an_error_of_aws(client: Client) -> None:
+    with pytest.raises(ClientError, match="NoSuchResourceException"):
+        client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode="L-00000000")
+
+
+def test_the_account_has_a_public_hosted_zone(client: Client) -> None:
+    [zone] = client("route53").list_hosted_zones_by_name(DNSName="ollama-gpu.test")["HostedZones"]
+    assert (zone["Name"], zone["Config"]["PrivateZone"]) == ("ollama-gpu.test.", False)
+
+
+def test_an_event_that_matches_a_rule_reaches_its_log_group(client: Client, name: str) -> None:
+    group = f"/aws/events/{name}"
+    client("logs").create_log_group(logGroupName=group)
+    arn = client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["arn"].removesuffix(":*")
+    events = client("events")
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "log", "Arn": arn}])
+    assert events.list_targets_by_rule(Rule=name)["Targets"] == [{"Id": "log", "Arn": arn}]
+    events.put_events(Entries=[{"Source": name, "DetailType": "launch", "Detail": json.dumps({"cause": "why"})}])
+    found = wait_until(lambda: client("logs").filter_log_events(logGroupName=group)["events"])
+    assert json.loads(found[0]["message"])["detail"] == {"cause": "why"}

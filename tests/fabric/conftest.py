@@ -1,0 +1,63 @@
+"""One fabric for the whole suite: interrupted once on its way up, then deployed, and destroyed by the last test."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.fabric.driver import Driver, Run, wait_for
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """A driver with an embedded AWS of its own, stopped at the end whatever happened."""
+    made = Driver(tmp_path_factory.mktemp("work"))
+    yield made
+    made.run("local-down")
+
+
+@pytest.fixture(scope="session")
+def interrupted(driver: Driver) -> Run:
+    """A first deploy, ended by one Ctrl-C when Terraform had made a good part of the fabric."""
+    process = driver.start("deploy", "--env", "local")
+
+    def under_way() -> bool:
+        assert process.poll() is None, process.communicate()
+        logs = driver.logs("apply")
+        return bool(logs) and logs[-1].read_text().count('"type":"apply_complete"') >= 25
+
+    wait_for(under_way, "25 resources of the first apply", 240)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=240)
+    return Run(process.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def deployed(driver: Driver, interrupted: Run) -> dict[str, Any]:
+    """The outputs of `make deploy ENV=local JSON=1`, run after the interruption."""
+    assert interrupted.status == 130, interrupted.err
+    done = driver.make("deploy", "ENV=local", "JSON=1", "LAB=off")
+    assert done.status == 0, done.err
+    outputs: dict[str, Any] = json.loads(done.out)
+    return outputs
+
+
+@pytest.fixture(scope="session")
+def endpoint(driver: Driver, deployed: dict[str, Any]) -> str:
+    return str(driver.run("env", "--env", "local", "--json").json["set"]["AWS_ENDPOINT_URL"])
+
+
+@pytest.fixture(scope="session")
+def aws(endpoint: str) -> Any:
+    """A function that makes a client of the embedded AWS."""
+    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
+
+    def client(service: str) -> Any:
+        return session.client(service, endpoint_url=endpoint)
+
+    return client

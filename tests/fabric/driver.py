@@ -1,0 +1,92 @@
+"""Run the product as a user does: the command and `make`, as processes, in a working folder of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = ROOT / ".venv" / "bin" / "ollama-gpu"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished command."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def refused(self, *words: str) -> bool:
+        """Whether it ended as a user's mistake should: status 1 or 2, the words, no traceback."""
+        assert self.status in (1, 2), f"status {self.status}\n{self.err}"
+        assert "Traceback" not in self.err, self.err
+        missing = [word for word in words if word not in self.err]
+        assert not missing, f"{missing} not in:\n{self.err}"
+        return True
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The command with a working folder; ``variables`` are added to the environment, None takes one out."""
+
+    work: Path
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_", "MAKE"))}
+        merged = {**kept, "OLLAMA_GPU_WORK": str(self.work), **self.variables}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def run(self, *arguments: str, seconds: float = 300) -> Run:
+        return self._finish([str(COMMAND), *arguments], seconds)
+
+    def make(self, *arguments: str, seconds: float = 600) -> Run:
+        return self._finish(["make", "--no-print-directory", *arguments], seconds)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The command in the background, in a process group of its own as a terminal would give it."""
+        return subprocess.Popen(
+            [str(COMMAND), *arguments],
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def logs(self, command: str, environment: str = "local") -> list[Path]:
+        """The raw logs of one Terraform command, oldest first."""
+        return sorted((self.work / "environments" / environment / "logs").glob(f"*-{command}.jsonl"))
+
+    def _finish(self, command: list[str], seconds: float) -> Run:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.2)

@@ -1,0 +1,220 @@
+"""Run every tier of tests, one after another, and say of each what passed, failed, or did not run and why.
+
+    python -m tests.tiers [TIER ...]
+
+The last line counts checks over all tiers. A tier that cannot run here is reported as not run, never as passed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / ".ollama-gpu" / "tests"
+PYTHON = ROOT / ".venv" / "bin" / "python"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Counts of one tier; ``not_run`` is the reason when it did not run."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    not_run: str = ""
+
+
+@dataclass(frozen=True)
+class Tier:
+    name: str
+    what: str
+    run: Callable[[], Outcome]
+
+
+def main(names: Sequence[str]) -> int:
+    unknown = sorted(set(names) - {tier.name for tier in TIERS})
+    if unknown:
+        print(f"There is no tier {', '.join(unknown)}; there are {', '.join(tier.name for tier in TIERS)}.")
+        return 2
+    WORK.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for tier in TIERS:
+        if names and tier.name not in names:
+            continue
+        print(f"\n=== {tier.name}: {tier.what}", flush=True)
+        began = time.monotonic()
+        rows.append((tier, tier.run(), time.monotonic() - began))
+    print("\n=== tiers")
+    for tier, outcome, seconds in rows:
+        if outcome.not_run:
+            print(f"  {tier.name:<12} not run: {outcome.not_run}")
+            continue
+        skipped = f", {outcome.skipped} skipped" if outcome.skipped else ""
+        print(f"  {tier.name:<12} {outcome.passed} passed, {outcome.failed} failed{skipped} ({seconds:.0f} s)")
+    totals = [outcome for _, outcome, _ in rows]
+    passed, failed = sum(each.passed for each in totals), sum(each.failed for each in totals)
+    skipped = sum(each.skipped for each in totals) + sum(bool(each.not_run) for each in totals)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 1 if failed or not passed else 0
+
+
+def static() -> Outcome:
+    """Each linter is one check."""
+    env = terraform_environment()
+    results = [
+        call([str(PYTHON), "-m", "ruff", "check", "."]),
+        call([str(PYTHON), "-m", "ruff", "format", "--check", "."]),
+        call([str(PYTHON), "-m", "mypy"]),
+        call(["terraform", "fmt", "-check", "-recursive", "-diff", "terraform"]),
+    ]
+    for root in ROOTS:
+        validate = ["terraform", f"-chdir={root}", "validate", "-no-color"]
+        results.append(initialised(root, env) and call(validate, env_for(root, env)))
+    return tally(results)
+
+
+def security() -> Outcome:
+    """checkov, in an environment of its own: it pins versions that the driver cannot share."""
+    venv = ROOT / ".venv-checkov"
+    lock = ROOT / "requirements-checkov.lock"
+    if not (venv / "bin" / "checkov").exists():
+        steps = [
+            [sys.executable, "-m", "venv", str(venv)],
+            [
+                str(venv / "bin" / "pip"),
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "-r",
+                str(lock),
+            ],
+        ]
+        if not all(call(step) for step in steps):
+            return Outcome(failed=1)
+    command = [
+        str(venv / "bin" / "python"),
+        str(venv / "bin" / "checkov"),
+        "--directory",
+        "terraform",
+        "--framework",
+        "terraform",
+    ]
+    return tally([call([*command, "--skip-download", "--quiet", "--compact"])])
+
+
+def plans() -> Outcome:
+    """terraform test: plans with mock providers, no credentials."""
+    env = terraform_environment()
+    passed = failed = 0
+    for root in ROOTS:
+        if not initialised(root, env):
+            failed += 1
+            continue
+        environment = env_for(root, env)
+        ran = subprocess.run(
+            ["terraform", f"-chdir={root}", "test", "-json"], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+        good, bad = read_terraform_test(ran.stdout)
+        if ran.returncode != 0 and bad == 0:
+            print(ran.stdout[-4000:], ran.stderr[-2000:])
+            bad = 1
+        passed, failed = passed + good, failed + bad
+    return Outcome(passed, failed)
+
+
+def read_terraform_test(output: str) -> tuple[int, int]:
+    """Counts of passed and failed run blocks; prints each, and every diagnostic of a failure."""
+    passed = failed = 0
+    for line in output.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            print(line)
+            continue
+        run = event.get("test_run", {})
+        if event.get("type") == "test_run" and run.get("progress", "complete") == "complete":
+            status = run.get("status", "error")
+            passed, failed = passed + (status == "pass"), failed + (status != "pass")
+            print(f"  {status:<5} {run['path']}: {run['run']}")
+        elif event.get("type") == "diagnostic" and event.get("@level") == "error":
+            diagnostic = event["diagnostic"]
+            print(f"  {diagnostic['summary']}\n    {diagnostic.get('detail', '')}")
+    return passed, failed
+
+
+def suite(folder: str) -> Callable[[], Outcome]:
+    """A pytest suite, counted from its report."""
+
+    def run() -> Outcome:
+        report = WORK / f"{folder.replace('/', '-')}.xml"
+        report.unlink(missing_ok=True)
+        call([str(PYTHON), "-m", "pytest", folder, f"--junit-xml={report}", "-q"])
+        if not report.exists():
+            return Outcome(failed=1)
+        found = [each.attrib for each in ElementTree.parse(report).getroot().iter("testsuite")]
+        total, failed, skipped = (
+            sum(int(each[key]) for each in found for key in keys)
+            for keys in (["tests"], ["failures", "errors"], ["skipped"])
+        )
+        return Outcome(total - failed - skipped, failed, skipped) if total else Outcome(failed=1)
+
+    return run
+
+
+def gpu() -> Outcome:
+    return Outcome(not_run="needs an instance with an NVIDIA GPU; the roles that use it come with the image")
+
+
+ROOTS = ("terraform", "terraform/bootstrap")
+
+TIERS = (
+    Tier("static", "ruff, mypy --strict, terraform fmt and validate", static),
+    Tier("security", "checkov over the Terraform tree", security),
+    Tier("plan", "terraform test with mock providers", plans),
+    Tier("unit", "the driver's parts", suite("tests/unit")),
+    Tier("embedded", "the embedded AWS, service by service", suite("tests/embedded_aws")),
+    Tier("fabric", "make deploy, plan, destroy with ENV=local, and what can go wrong", suite("tests/fabric")),
+    Tier("gpu", "inference on a GPU", gpu),
+)
+
+
+def call(command: Sequence[str], environment: dict[str, str] | None = None) -> bool:
+    print("$ " + " ".join(part.replace(f"{ROOT}/", "") for part in command), flush=True)
+    return subprocess.run(command, cwd=ROOT, env=environment).returncode == 0
+
+
+def tally(results: Sequence[bool]) -> Outcome:
+    good = list(results)
+    return Outcome(passed=sum(good), failed=len(good) - sum(good))
+
+
+def terraform_environment() -> dict[str, str]:
+    from ollama_gpu.terraform.installation import clean_environment, find_provider_mirrors
+
+    kept, _ = clean_environment(os.environ)
+    return {**kept, **find_provider_mirrors(WORK, kept).environment, "CHECKPOINT_DISABLE": "1"}
+
+
+def env_for(root: str, environment: dict[str, str]) -> dict[str, str]:
+    """Terraform's data of one root module, outside the tree."""
+    return {**environment, "TF_DATA_DIR": str(WORK / "data" / root.replace("/", "-"))}
+
+
+def initialised(root: str, environment: dict[str, str]) -> bool:
+    return call(
+        ["terraform", f"-chdir={root}", "init", "-backend=false", "-input=false", "-no-color"],
+        env_for(root, environment),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,179 @@
+"""Each known failure of Terraform becomes one message with its remedy.
+
+The diagnostics are those that Terraform 1.11.4 printed; test_terraform*.py provoke the same from the real one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ollama_gpu.errors import UserError
+from ollama_gpu.terraform.causes import Context
+from ollama_gpu.terraform.errors import Interrupted, explain, unexplained, warnings
+from ollama_gpu.terraform.events import Diagnostic
+
+LOG = Path("/work/logs/run.jsonl")
+LOCK = """Error message: operation error S3: PutObject, https response error StatusCode: 412, api error
+Lock Info:
+  ID:        4a37f7df-0ab6-17a5-e9e1-0e1d6c2ba2ab
+  Path:      state/k
+  Operation: OperationTypeApply
+  Who:       ann@laptop
+  Version:   1.11.4
+  Created:   2026-11-23 00:45:09.6 +0000 UTC
+  Info:
+
+Terraform acquires a state lock to protect the state from being written"""
+DISCOVERY = (
+    "Could not retrieve the list of available versions for provider hashicorp/aws: could not connect to "
+    "registry.example.org: failed to request discovery document: dial tcp: lookup registry.example.org: no such host"
+)
+
+
+def explained(*diagnostics: Diagnostic, endpoint: str = "") -> UserError:
+    return explain(diagnostics, Context("dev", "plan", Path("/repo/terraform"), LOG, endpoint))
+
+
+def error(summary: str, detail: str = "", **fields: object) -> Diagnostic:
+    return Diagnostic("error", summary, detail, **fields)  # type: ignore[arg-type]
+
+
+def test_a_held_lock_names_its_holder_and_offers_to_release_it() -> None:
+    found = explained(error("Error acquiring the state lock", LOCK))
+    assert found.message == (
+        "The state of dev is locked by ann@laptop: apply, since 2026-11-23 00:45:09 UTC "
+        "(lock 4a37f7df-0ab6-17a5-e9e1-0e1d6c2ba2ab)."
+    )
+    assert "make unlock ENV=dev LOCK=4a37f7df-0ab6-17a5-e9e1-0e1d6c2ba2ab" in found.remedy
+
+
+def test_a_missing_state_bucket_offers_bootstrap() -> None:
+    found = explained(error('Failed to get existing workspaces: S3 bucket "b-1" does not exist.\n\nThe referenced'))
+    assert found.message == "The state bucket b-1 does not exist."
+    assert "make bootstrap ENV=dev" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("No valid credential sources found", "no AWS credentials for dev"),
+        ("api error ExpiredToken: The provided token has expired.", "have expired"),
+        ("refresh cached SSO token failed, unable to refresh SSO token", "have expired"),
+        (
+            "api error InvalidClientTokenId: The security token is invalid",
+            "refused .* (InvalidClientTokenId)",
+        ),
+        ("failed to get shared config profile, nobody", "profile, nobody"),
+    ],
+)
+def test_credentials_that_are_missing_expired_or_wrong_are_told_apart(text: str, message: str) -> None:
+    found = explained(error("validating provider credentials", text))
+    assert all(part in found.message for part in message.split(" .* "))
+    assert found.remedy
+    assert found.status == 1
+
+
+def test_an_unreachable_registry_is_not_taken_for_an_unreachable_aws() -> None:
+    found = explained(error("Failed to query available provider packages", DISCOVERY))
+    assert "hashicorp/aws cannot be had" in found.message
+    assert "OLLAMA_GPU_PROVIDER_MIRROR" in found.remedy
+
+
+def test_a_mirror_without_the_needed_version_is_told() -> None:
+    text = (
+        "Could not retrieve the list of available versions for provider hashicorp/aws: no available releases "
+        "match the given constraints ~> 6.0\n\nTo see which modules"
+    )
+    found = explained(error("Failed to query available provider packages", text))
+    assert found.message.endswith("no available releases match the given constraints ~> 6.0")
+
+
+UNREACHABLE = (
+    "operation error STS: GetCallerIdentity, exceeded maximum number of attempts, 5, https response error "
+    'StatusCode: 0, RequestID: , request send failed, Post "http://127.0.0.1:5801/": dial tcp 127.0.0.1:5801: '
+    "connect: connection refused"
+)
+
+
+def test_an_embedded_aws_that_does_not_run_is_told_from_a_network_that_does_not_work() -> None:
+    local = explained(error(UNREACHABLE), endpoint="http://127.0.0.1:5801")
+    assert local.message == "AWS cannot be reached at http://127.0.0.1:5801: connection refused."
+    assert "make deploy ENV=dev starts it" in local.remedy
+    assert "network" in explained(error(UNREACHABLE)).remedy
+
+
+def test_a_refused_value_is_told_with_its_variable_and_place_and_nothing_else() -> None:
+    refused = error(
+        "Invalid value for variable",
+        "min must be 2 or more: raise min.\n\nThis was checked by the validation rule at main.tf:4,2-12.",
+        filename="variables.tf",
+        line=7,
+        variable="fleets",
+    )
+    found = explained(refused)
+    assert str(found) == "fleets: min must be 2 or more: raise min. (terraform/variables.tf:7)"
+    assert found.status == 2
+
+
+def test_a_failed_precondition_is_told_in_its_own_words() -> None:
+    found = explained(error("Resource precondition failed", "Set domain.", filename="checks.tf", line=3))
+    assert str(found) == "Set domain. (terraform/checks.tf:3)"
+    assert found.status == 2
+
+
+def test_a_missing_value_names_the_variable() -> None:
+    found = explained(error("No value for required variable", "long", filename="v.tf", line=1, variable="domain"))
+    assert found.message == "The variable domain has no value: set it for dev (terraform/v.tf:1)."
+
+
+def test_a_malformed_variables_file_is_shown_with_its_line() -> None:
+    found = explained(error("Missing newline", "Add it.", filename="/repo/terraform/environments/dev.tfvars", line=4))
+    assert found.message == "Missing newline (terraform/environments/dev.tfvars:4)\n  Add it."
+    assert found.status == 2
+
+
+def test_many_errors_show_the_first_three_once_and_count_the_rest() -> None:
+    many = [error("creating thing", f"reason {number // 2}", address=f"a.b[{number // 2}]") for number in range(12)]
+    found = explained(*many, error("execution halted"))
+    assert found.message.count("creating thing") == 3
+    assert found.message.endswith("... and 3 more errors.")
+    assert found.remedy == f"Terraform's log: {LOG}"
+    assert found.status == 1
+
+
+def test_one_cause_behind_forty_failures_is_told_once() -> None:
+    expired = [error("creating", "api error ExpiredToken: x", address=f"a.b[{number}]") for number in range(40)]
+    assert explained(*expired).message == "The AWS credentials for dev have expired."
+
+
+def test_a_stale_plan_and_an_unsaved_state_say_what_to_do() -> None:
+    assert "make plan ENV=dev" in explained(error("Saved plan is stale", "The given plan")).remedy
+    assert "errored.tfstate" in explained(error("Failed to persist state to backend", "denied")).remedy
+
+
+def test_noise_is_shown_when_there_is_nothing_else() -> None:
+    assert explained(error("execution halted")).message == "execution halted"
+
+
+def test_an_interrupted_plan_has_changed_nothing_and_a_forced_apply_says_what_is_at_stake() -> None:
+    assert str(Interrupted("plan", "dev", hard=False)) == "terraform plan was stopped."
+    forced = Interrupted("apply", "dev", hard=True)
+    assert "lock may be left behind. What was in flight may be missing" in forced.message
+    assert "make plan ENV=dev" in forced.remedy
+    assert forced.status == 130
+
+
+def test_a_killed_terraform_is_told_with_the_likely_reason() -> None:
+    context = Context("dev", "apply", Path("/repo"), LOG)
+    assert "SIGKILL. The kernel does that when memory runs out." in unexplained(-9, context).message
+    assert "status 11" in unexplained(11, context).message
+
+
+def test_warnings_are_one_line_each_and_said_once() -> None:
+    context = Context("dev", "plan", Path("/repo/terraform"), LOG)
+    warning = Diagnostic("warning", "Value for undeclared variable", 'No "foo"\nhere.\n\nTo silence these')
+    assert warnings([warning, warning, error("x")], context) == [
+        'warning: Value for undeclared variable: No "foo" here.'
+    ]

@@ -35,7 +35,19 @@ deploy: setup ## provision and roll out
 destroy: setup ## remove an environment, data and all
 	@$(OLLAMA_GPU) destroy --env $(ENV) $(JSON_FLAG) $(YES_FLAGS)
 
-unUV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+unlock: setup ## release the lock of a run that is dead, by its LOCK id
+	@$(OLLAMA_GPU) unlock --env $(ENV) $(LOCK)
+
+local-down: setup ## stop the embedded AWS
+	@$(OLLAMA_GPU) local-down
+
+test: setup ## every tier of tests
+	@.venv/bin/python -m tests.tiers
+
+bench: setup ## measure plan, apply, destroy, the driver's overhead
+	@.venv/bin/python -m tests.bench $(JSON_FLAG)
+
+UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command "make lock"
 lock: ## resolve the dependencies anew into the locks (needs uv)
 	@$(UV_COMPILE) --extra dev pyproject.toml -o requirements.lock

@@ -65,8 +65,9 @@ def run(context: Context, view: ProgressView) -> dict[str, Any]:
         _apply(terraform, context, folder)
         override.unlink()
         terraform.init(remote, migrate_state=True)
-        for leftover in tree.glob("bootstrap.tfstate*"):
-            leftover.unlink()
+    # Here and not only after a migration: an interruption right after it would leave the copy on disk for ever.
+    for leftover in tree.glob("bootstrap.tfstate*"):
+        leftover.unlink()
     stock = images.ensure(context.environment, context.contract, context.aws)
     if stock:
         note(f"No baked image yet: instances of {context.environment.name} start from the stock image {stock}.")

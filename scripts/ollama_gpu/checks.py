@@ -37,7 +37,7 @@ def require(checks: Sequence[Check], subject: str) -> None:
     failed = [check for check in checks if check.state == "failed"]
     if not failed:
         return
-    lines = [f"  {check.what}: {check.seen}\n    {check.remedy}" for check in failed]
+    lines = [f"  {check.what}: {check.seen}" + (f"\n    {check.remedy}" if check.remedy else "") for check in failed]
     raise UserError(
         f"{subject} found {len(failed)} thing{'s' if len(failed) > 1 else ''} to put right:\n" + "\n".join(lines)
     )

@@ -160,7 +160,7 @@ def destroy(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json:
 
 @app.command()
 def unlock(
-    lock: Annotated[str, typer.Argument(help="The lock's id, as the refusal printed it.")], env: Env = "prod"
+    lock: Annotated[str, typer.Argument(help="The lock's id, as the refusal printed it.")], env: Env = "local"
 ) -> None:
     """Release a lock whose holder is dead for certain."""
     from ollama_gpu.console import note
@@ -198,6 +198,11 @@ def main() -> None:
         # `ollama-gpu outputs | head`: the reader has gone, which is no error of ours.
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(
+            UserError(f"The system refused: {error.strerror or error}{where}.", "Free some space, or check its rights.")
+        )
     except Exception as error:
         if not _from_aws(error):
             raise

@@ -1,50 +1,68 @@
 """What an environment still has in AWS, found by walking the API rather than by asking Terraform's state.
 
-A resource belongs to the environment when its name or id says so (`<project>-<env>`, `<project>/<env>`) or when its
-Environment tag does. KMS keys that wait for their deletion do not count: AWS lets no key go at once.
+A resource belongs to the environment when its name or ARN says so (`<project>-<env>`, `<project>/<env>`) or when its
+tags do. KMS keys that wait for their deletion do not count: AWS lets no key go at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from ollama_gpu.aws import Aws
 
-Found = Iterable[tuple[str, str]]
-"""Pairs of kind and id."""
-
 
 def find(environment: str, project: str, aws: Aws) -> list[str]:
     """Everything of the environment that exists, as sorted ``kind id`` lines."""
-    marks = (f"{project}-{environment}", f"{project}/{environment}")
+    named = list(_named(aws))
+    others = environments_in((identifier for _, identifier in named), project)
+    found = {pair for pair in named if belongs(pair[1], environment, project, others)}
+    found.update(_tagged(environment, project, aws))
+    return sorted(f"{kind} {identifier}" for kind, identifier in found)
 
-    def ours(text: str) -> bool:
-        return any(mark in text for mark in marks)
 
-    found: list[str] = []
-    for kind, identifier in _named(aws):
-        if ours(identifier):
-            found.append(f"{kind} {identifier}")
-    found += [f"{kind} {identifier}" for kind, identifier in _tagged(environment, aws)]
-    return sorted(set(found))
+def belongs(identifier: str, environment: str, project: str, others: Collection[str] = ()) -> bool:
+    """Whether a name or an ARN is the environment's.
+
+    ``others`` are the account's environments: a dash may end an environment's name or continue it, so
+    `<project>-prod-eu-x` is prod's unless there is a `prod-eu`.
+    """
+    longer = [other for other in others if other.startswith(f"{environment}-")]
+    return _carries(identifier, environment, project) and not any(
+        _carries(identifier, other, project) for other in longer
+    )
+
+
+def environments_in(identifiers: Iterable[str], project: str) -> set[str]:
+    """The environments that parameters, secrets and log groups name: there a slash ends the name for certain."""
+    between_slashes = re.compile(rf"(?:^|/){re.escape(project)}/([a-z][a-z0-9-]*)/")
+    return {found[1] for identifier in identifiers if (found := between_slashes.search(identifier))}
+
+
+def _carries(identifier: str, environment: str, project: str) -> bool:
+    # AWS Backup's restore testing plans take no dashes: there the name has underscores.
+    first, second = (re.escape(part).replace(r"\-", "[-_]") for part in (project, environment))
+    return re.search(rf"(?<![a-z0-9]){first}[-_/]{second}(?![a-z0-9])", identifier) is not None
 
 
 def _named(aws: Aws) -> Iterator[tuple[str, str]]:
     """Resources whose name or ARN carries the environment."""
     for kind, service, operation, key, field in _NAMED:
-        for item in _items(aws, service, operation, key):
-            yield kind, str(item[field] if field else item)
-    for scope in ("REGIONAL",):
-        answer = _client(aws, "wafv2").list_web_acls(Scope=scope)
-        yield from (("web ACL", item["Name"]) for item in answer["WebACLs"])
+        for item in _items(aws, service, operation, key, **_NARROWED.get(operation, {})):
+            if item.get(field):  # a file system's name is a tag, which others may leave out
+                yield kind, str(item[field])
 
 
-def _tagged(environment: str, aws: Aws) -> Iterator[tuple[str, str]]:
-    """EC2's resources carry ids, so their tag tells; so does a key's."""
-    tags = [{"Name": "tag:Environment", "Values": [environment]}]
+def _tagged(environment: str, project: str, aws: Aws) -> Iterator[tuple[str, str]]:
+    """What carries an id or somebody's domain for a name, so that its tags tell.
+
+    Both tags: `Environment` alone is what other products in the account use as well.
+    """
+    tags = {"Project": project, "Environment": environment}
+    filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
     for kind, operation, key, field, live in _EC2:
-        for item in _items(aws, "ec2", operation, key, Filters=tags):
+        for item in _items(aws, "ec2", operation, key, Filters=filters):
             if live(item):
                 yield kind, str(item[field])
     kms = _client(aws, "kms")
@@ -52,9 +70,14 @@ def _tagged(environment: str, aws: Aws) -> Iterator[tuple[str, str]]:
         metadata = kms.describe_key(KeyId=item["KeyId"])["KeyMetadata"]
         if metadata["KeyManager"] != "CUSTOMER" or metadata["KeyState"] == "PendingDeletion":
             continue
-        answer = kms.list_resource_tags(KeyId=item["KeyId"])
-        if {"TagKey": "Environment", "TagValue": environment} in answer["Tags"]:
+        theirs = kms.list_resource_tags(KeyId=item["KeyId"])["Tags"]
+        if tags.items() <= {tag["TagKey"]: tag["TagValue"] for tag in theirs}.items():
             yield "KMS key", item["KeyId"]
+    acm = _client(aws, "acm")
+    for item in _items(aws, "acm", "list_certificates", "CertificateSummaryList"):
+        theirs = acm.list_tags_for_certificate(CertificateArn=item["CertificateArn"])["Tags"]
+        if tags.items() <= {tag["Key"]: tag.get("Value") for tag in theirs}.items():
+            yield "certificate", item["CertificateArn"]
 
 
 def _items(aws: Aws, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
@@ -106,17 +129,26 @@ _NAMED = (
     ("log resource policy", "logs", "describe_resource_policies", "resourcePolicies", "policyName"),
     ("saved query", "logs", "describe_query_definitions", "queryDefinitions", "name"),
     ("alarm", "cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+    ("composite alarm", "cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName"),
     ("dashboard", "cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
     ("topic", "sns", "list_topics", "Topics", "TopicArn"),
     ("event rule", "events", "list_rules", "Rules", "Name"),
     ("backup vault", "backup", "list_backup_vaults", "BackupVaultList", "BackupVaultName"),
     ("backup plan", "backup", "list_backup_plans", "BackupPlansList", "BackupPlanName"),
+    ("restore testing plan", "backup", "list_restore_testing_plans", "RestoreTestingPlans", "RestoreTestingPlanName"),
+    ("web ACL", "wafv2", "list_web_acls", "WebACLs", "Name"),
     ("role", "iam", "list_roles", "Roles", "RoleName"),
     ("instance profile", "iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
     ("policy", "iam", "list_policies", "Policies", "PolicyName"),
     ("key alias", "kms", "list_aliases", "Aliases", "AliasName"),
     ("file system", "efs", "describe_file_systems", "FileSystems", "Name"),
 )
+
+_NARROWED: dict[str, dict[str, Any]] = {
+    "describe_alarms": {"AlarmTypes": ["MetricAlarm", "CompositeAlarm"]},  # else AWS answers metric alarms only
+    "list_policies": {"Scope": "Local"},  # not the thousand and more of AWS's own
+    "list_web_acls": {"Scope": "REGIONAL"},
+}
 
 
 def _always(_: Any) -> bool:

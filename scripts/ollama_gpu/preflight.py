@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -96,24 +97,38 @@ def _lock(environment: Environment, bucket: str, aws: Aws) -> Check:
         if code_of(error) in ("404", "NoSuchKey"):
             return Check("state lock", "ok", "free")
         raise
-    try:
-        holder = json.loads(body)
-    except ValueError:
-        holder = {}
+    holder = _lock_information(body)
+    if "ID" not in holder:
+        # `terraform force-unlock` cannot read it either.
+        return Check(
+            "state lock",
+            "failed",
+            "held, but the lock file is not one of Terraform's",
+            "If nobody is deploying: "
+            f"aws s3 rm s3://{bucket}/{environment.state_key}.tflock --region {environment.region}",
+        )
     return Check(
         "state lock",
         "failed",
         f"held by {holder.get('Who', 'somebody')} for {holder.get('Operation', 'an operation')} "
         f"since {holder.get('Created', 'an unknown time')}",
         "Wait until they are done. If that run is dead for certain: "
-        f"make unlock ENV={environment.name} LOCK={holder.get('ID', '<id>')}",
+        f"make unlock ENV={environment.name} LOCK={holder['ID']}",
     )
+
+
+def _lock_information(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def zones(environment: Environment, aws: Aws) -> list[Check]:
     """For each instance type, which of the chosen zones offer it; a row per type."""
     chosen = _chosen_zones(environment, aws)
-    types = _types(environment.variables.fleets.values())
+    types = _types(environment)
     offered: dict[str, set[str]] = {name: set() for name in types}
     in_region: set[str] = set()
     pages = aws.ec2.get_paginator("describe_instance_type_offerings").paginate(
@@ -168,7 +183,7 @@ def _chosen_zones(environment: Environment, aws: Aws) -> list[str]:
 
 def quotas(environment: Environment, aws: Aws) -> list[Check]:
     """Each quota that the fleets need at their maximum, against what the account has. Unit: vCPUs."""
-    types = _types(environment.variables.fleets.values())
+    types = _types(environment)
     answer = aws.ec2.describe_instance_types(Filters=[{"Name": "instance-type", "Values": types}])
     vcpus = {str(item["InstanceType"]): item["VCpuInfo"]["DefaultVCpus"] for item in answer["InstanceTypes"]}
     rows = []
@@ -205,10 +220,8 @@ def quotas(environment: Environment, aws: Aws) -> list[Check]:
 def vcpus_needed(environment: Environment, quota: Quota, vcpus: dict[str, int]) -> int:
     """vCPUs of one quota when every fleet is at its maximum and runs the largest type it allows."""
     total = 0
-    for name, fleet in environment.variables.fleets.items():
+    for name, fleet in _fleets(environment).items():
         batch = name != "interactive"
-        if batch and not environment.variables.spot_enabled:
-            continue
         spot = fleet.max_size if batch else _spot_share(fleet)
         count = spot if quota.spot else fleet.max_size - spot
         sizes = [vcpus.get(item, 0) for item in fleet.instance_types if item.startswith(quota.families)]
@@ -224,6 +237,14 @@ def certificate(environment: Environment, aws: Aws) -> Check:
     """An existing certificate is issued and in this region, or the zone that will validate a new one exists."""
     edge = environment.variables.edge
     if edge.certificate_arn:
+        region = (edge.certificate_arn.split(":") + [""] * 4)[3]
+        if region != environment.region:
+            return Check(
+                "certificate",
+                "failed",
+                f"{edge.certificate_arn} is in {region or 'no region'}; a load balancer takes its own region's",
+                f"Set edge.certificate_arn to a certificate in {environment.region}.",
+            )
         try:
             found = aws.acm.describe_certificate(CertificateArn=edge.certificate_arn)["Certificate"]
         except ClientError as error:
@@ -297,8 +318,14 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
     return Check("image", "ok", f"{image_id} {found[0].get('Name', '')} ({source})")
 
 
-def _types(fleets: Iterable[Fleet]) -> list[str]:
-    return sorted({name for fleet in fleets for name in fleet.instance_types})
+def _fleets(environment: Environment) -> dict[str, Fleet]:
+    """The fleets that will exist: any but the interactive one is all spot, and there is none without spot."""
+    variables = environment.variables
+    return {name: fleet for name, fleet in variables.fleets.items() if name == "interactive" or variables.spot_enabled}
+
+
+def _types(environment: Environment) -> list[str]:
+    return sorted({name for fleet in _fleets(environment).values() for name in fleet.instance_types})
 
 
 def summary(checks: Sequence[Check]) -> str:

@@ -5,12 +5,25 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import pytest
 
+from ollama_gpu.aws import Aws
+from ollama_gpu.embedded_aws.process import EmbeddedAws, Endpoint
 from tests.fabric.driver import Driver, Run, wait_for
+
+
+@dataclass(frozen=True)
+class Account:
+    """A bootstrapped account: the driver whose working folder it lives in, and the run that bootstrapped it."""
+
+    driver: Driver
+    endpoint: Endpoint
+    aws: Aws
+    first_run: Run
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +32,20 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     made = Driver(tmp_path_factory.mktemp("work"))
     yield made
     made.run("local-down")
+
+
+@pytest.fixture(scope="session")
+def bootstrapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """An embedded AWS that was given what an account gets once, and no fabric. The apply takes a minute: S3's waits."""
+    driver = Driver(tmp_path_factory.mktemp("bootstrapped"))
+    done = driver.run("bootstrap", "--env", "local", "--json")
+    try:
+        assert done.status == 0, done.err
+        endpoint = EmbeddedAws(driver.work / "embedded-aws").running()
+        assert endpoint is not None
+        yield Account(driver, endpoint, Aws("us-east-1", endpoint.url), done)
+    finally:
+        driver.run("local-down")
 
 
 @pytest.fixture(scope="session")

@@ -110,10 +110,10 @@ def test_every_taggable_resource_carries_project_environment_manager_and_release
             if tags is not None and not {"Project", "Environment", "ManagedBy", "Release"} <= set(tags):
                 untagged.append(resource["type"])
     assert untagged == []
-    for group in aws("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]:
-        assert {"Project", "Environment", "ManagedBy", "Release"} <= {
-            tag["Key"] for tag in group["Tags"] if tag["PropagateAtLaunch"]
-        }
+    for reservation in aws("ec2").describe_instances()["Reservations"]:
+        for instance in reservation["Instances"]:
+            tags = {tag["Key"] for tag in instance["Tags"]}
+            assert {"Project", "Environment", "ManagedBy", "Release", "Fleet"} <= tags, instance["InstanceId"]
 
 
 def test_a_lock_that_somebody_holds_is_named_and_can_be_released(driver: Driver, aws: Any) -> None:

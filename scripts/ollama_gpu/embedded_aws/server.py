@@ -16,6 +16,7 @@ from .application import build
 
 AUTOSCALING_INTERVAL_SECONDS = 1.0
 ALARM_INTERVAL_SECONDS = 5.0
+HOST_COUNT_INTERVAL_SECONDS = 30.0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,11 +43,13 @@ def serve(host: str, port: int, region: str, fd: int | None = None) -> None:
     from werkzeug.serving import make_server
 
     from .autoscaling import start_ticker
-    from .completions import cloudwatch_evaluation
+    from .completions import cloudwatch_evaluation, elbv2_metrics
+    from .completions.ticking import every
 
     server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler, fd=fd)
     start_ticker(AUTOSCALING_INTERVAL_SECONDS)
-    cloudwatch_evaluation.start_ticker(ALARM_INTERVAL_SECONDS)
+    every(ALARM_INTERVAL_SECONDS, "alarms", cloudwatch_evaluation.evaluate_everything)
+    every(HOST_COUNT_INTERVAL_SECONDS, "host counts", elbv2_metrics.publish_everything)
     logging.getLogger(__name__).info("listening on http://%s:%d", host, server.port)
     with server:
         server.serve_forever()

@@ -56,10 +56,6 @@ resource "aws_cloudwatch_metric_alarm" "metric" {
 
   # Below 10 / (1 - 0.95) = 200 samples a period, a p95 is the slowest few requests: such a period changes nothing.
   evaluate_low_sample_count_percentiles = each.value.extended_statistic == null ? null : "ignore"
-
-  lifecycle {
-    create_before_destroy = true # also delays a plain removal until the composite names the alarm no more: AWS refuses it before
-  }
 }
 
 # Alarms on an expression. AWS: one series returned, at most 10 metrics, no SEARCH.
@@ -100,9 +96,5 @@ resource "aws_cloudwatch_metric_alarm" "math" {
         stat        = metric_query.value.stat
       }
     }
-  }
-
-  lifecycle {
-    create_before_destroy = true # as above
   }
 }

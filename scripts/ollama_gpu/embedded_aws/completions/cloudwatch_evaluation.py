@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -18,8 +17,6 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.utils import utcnow
-
-from ollama_gpu.embedded_aws.exclusion import backends_lock
 
 from .cloudwatch_math import UnsupportedExpression
 from .cloudwatch_metrics import DEFAULT_PERIOD_SECONDS, Query, align, period_of, values_of
@@ -39,23 +36,6 @@ BREACHES: dict[str, Callable[[float, float], bool]] = {
 
 # Who acts on an alarm, by the service in the action's ARN. Other modules add theirs (scaling policies).
 action_handlers: dict[str, Callable[[Any, Any, str, dict[str, Any]], None]] = {}
-
-
-def start_ticker(interval_seconds: float) -> threading.Thread:
-    """Evaluate every account's alarms for as long as the process lives, in a daemon thread."""
-
-    def run() -> None:
-        while True:
-            time.sleep(interval_seconds)
-            try:
-                with backends_lock:
-                    evaluate_everything()
-            except Exception:
-                log.exception("alarm evaluation")
-
-    thread = threading.Thread(target=run, name="alarm-ticker", daemon=True)
-    thread.start()
-    return thread
 
 
 def evaluate_everything() -> None:

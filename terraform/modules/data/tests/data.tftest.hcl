@@ -226,7 +226,7 @@ run "secrets_are_made_empty_and_no_output_holds_one" {
     error_message = "every secret of the contract must exist under its name"
   }
   assert {
-    condition     = aws_db_instance.this.manage_master_user_password && aws_db_instance.this.password == null && aws_elasticache_replication_group.this.auth_token == null
+    condition     = coalesce(aws_db_instance.this.manage_master_user_password, false) && aws_db_instance.this.password == null && aws_elasticache_replication_group.this.auth_token == null
     error_message = "passwords and tokens must never pass through the state"
   }
   assert {

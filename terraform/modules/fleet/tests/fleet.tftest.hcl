@@ -74,6 +74,7 @@ variables {
   zones             = ["us-east-1a", "us-east-1b", "us-east-1c"]
 }
 
+# Requirement 2.3, 8.1
 run "a_zone_that_offers_one_of_the_types_serves" {
   command = plan
 
@@ -87,6 +88,7 @@ run "a_zone_that_offers_one_of_the_types_serves" {
   }
 }
 
+# Requirement 2.3, 8.1
 run "a_zone_that_offers_none_of_the_types_is_left_out_beside_two_that_serve" {
   command = plan
 
@@ -99,6 +101,7 @@ run "a_zone_that_offers_none_of_the_types_is_left_out_beside_two_that_serve" {
   }
 }
 
+# Requirement 2.3, 10.2
 run "a_type_that_the_region_does_not_offer_is_refused" {
   command = plan
 
@@ -108,6 +111,7 @@ run "a_type_that_the_region_does_not_offer_is_refused" {
   expect_failures = [data.aws_ec2_instance_type_offerings.region]
 }
 
+# Requirement 2.3, 10.2
 run "a_type_that_no_chosen_zone_offers_is_refused" {
   command = plan
 
@@ -118,6 +122,7 @@ run "a_type_that_no_chosen_zone_offers_is_refused" {
   expect_failures = [aws_autoscaling_group.this]
 }
 
+# Requirement 2.3, 8.1, 10.2
 run "types_that_only_one_zone_offers_are_refused" {
   command = plan
 
@@ -128,6 +133,7 @@ run "types_that_only_one_zone_offers_are_refused" {
   expect_failures = [aws_autoscaling_group.this]
 }
 
+# Requirement 10.2
 run "an_arm_image_is_refused" {
   command = plan
 
@@ -138,6 +144,7 @@ run "an_arm_image_is_refused" {
   expect_failures = [data.aws_ami.this]
 }
 
+# Requirement 10.2
 run "a_root_volume_smaller_than_the_images_is_refused" {
   command = plan
 
@@ -148,6 +155,7 @@ run "a_root_volume_smaller_than_the_images_is_refused" {
   expect_failures = [data.aws_ami.this]
 }
 
+# Requirement 7.5, 10.2
 run "a_tag_that_the_metadata_service_cannot_serve_is_refused" {
   command = plan
 
@@ -157,6 +165,7 @@ run "a_tag_that_the_metadata_service_cannot_serve_is_refused" {
   expect_failures = [var.tags]
 }
 
+# Requirement 3.3
 run "load_without_a_fleet_wide_dimension_is_refused" {
   command = plan
 
@@ -170,6 +179,7 @@ run "load_without_a_fleet_wide_dimension_is_refused" {
   expect_failures = [aws_autoscaling_policy.inference_load]
 }
 
+# Requirement 10.2
 run "a_wait_longer_than_a_lifecycle_hook_allows_is_refused" {
   command = plan
 
@@ -188,6 +198,7 @@ run "metadata_needs_a_token_and_reaches_containers" {
   }
 }
 
+# Requirement 9.5
 run "volumes_are_encrypted_by_the_compute_key" {
   command = plan
 
@@ -198,6 +209,7 @@ run "volumes_are_encrypted_by_the_compute_key" {
   }
 }
 
+# Requirement 7.5
 run "instances_volumes_and_interfaces_are_tagged" {
   command = plan
 
@@ -208,6 +220,7 @@ run "instances_volumes_and_interfaces_are_tagged" {
   }
 }
 
+# Requirement 7.5
 run "the_groups_release_tag_does_not_overwrite_an_older_templates" {
   command = plan
 
@@ -217,6 +230,7 @@ run "the_groups_release_tag_does_not_overwrite_an_older_templates" {
   }
 }
 
+# Requirement 2.5
 run "interactive_is_on_demand_unless_spot_is_asked_for" {
   command = plan
 
@@ -227,6 +241,7 @@ run "interactive_is_on_demand_unless_spot_is_asked_for" {
   }
 }
 
+# Requirement 2.4, 2.5
 run "spot_is_a_share_above_the_base" {
   command = plan
 
@@ -241,6 +256,7 @@ run "spot_is_a_share_above_the_base" {
   }
 }
 
+# Requirement 2.4, 3.1, 7.2
 run "batch_is_all_spot_and_wakes_from_zero" {
   command = plan
 
@@ -269,6 +285,7 @@ run "a_fleet_that_is_never_empty_needs_no_waking" {
   }
 }
 
+# Requirement 4.4, 8.2
 run "hooks_exist_before_the_first_instance" {
   command = plan
 
@@ -285,6 +302,7 @@ run "hooks_exist_before_the_first_instance" {
   }
 }
 
+# Requirement 3.1, 3.2, 3.3
 run "scaling_follows_cpu_requests_and_inference_load" {
   command = plan
 
@@ -302,6 +320,7 @@ run "scaling_follows_cpu_requests_and_inference_load" {
   }
 }
 
+# Requirement 3.4
 run "a_schedule_that_has_moved_the_minimum_is_left_alone" {
   command = plan
 
@@ -326,6 +345,7 @@ run "a_schedule_that_has_moved_the_minimum_is_left_alone" {
   }
 }
 
+# Requirement 9.4
 run "user_data_fits_and_names_no_secret" {
   command = plan
 

@@ -1,0 +1,207 @@
+# The group, its instances and their role, as the criteria word them. Computed values are known already in the plan.
+mock_provider "aws" {
+  override_during = plan
+
+  mock_data "aws_ami" {
+    defaults = {
+      architecture          = "x86_64"
+      block_device_mappings = [{ device_name = "/dev/sda1", ebs = { volume_size = "50" }, no_device = "", virtual_name = "" }]
+      root_device_name      = "/dev/sda1"
+    }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_ec2_instance_type_offerings" {
+    defaults = {
+      instance_types = ["g4dn.xlarge", "g4dn.xlarge", "g5.xlarge", "g5.xlarge", "g5.xlarge"]
+      locations      = ["us-east-1a", "us-east-1b", "us-east-1a", "us-east-1b", "us-east-1c"]
+    }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+  mock_data "aws_partition" {
+    defaults = { dns_suffix = "amazonaws.com", partition = "aws" }
+  }
+  mock_resource "aws_iam_instance_profile" {
+    defaults = { arn = "arn:aws:iam::123456789012:instance-profile/test-interactive-instance" }
+  }
+  mock_resource "aws_launch_template" {
+    defaults = {}
+  }
+}
+
+variables {
+  all_spot        = false
+  artifact_bucket = "artifacts"
+  contract = {
+    artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{name}/{digest}" }
+    lifecycle_hooks = { launch = "ready", terminate = "drained" }
+    metrics = {
+      namespace = "OllamaGPU"
+      names = {
+        InFlight = { dimensions = [["AutoScalingGroupName"]] }
+        Queued   = { dimensions = [["AutoScalingGroupName"]] }
+        Slots    = { dimensions = [["AutoScalingGroupName"]] }
+      }
+    }
+    tags = { fleet = "Fleet", release = "Release" }
+  }
+  environment    = "test"
+  files          = { access_point_id = "fsap-1", file_system_arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", file_system_id = "fs-1" }
+  image_id       = "ami-0123456789abcdef0"
+  key            = "interactive"
+  key_arns       = { compute = "arn:aws:kms:us-east-1:123456789012:key/compute", data = "arn:aws:kms:us-east-1:123456789012:key/data" }
+  log_group_arns = { gateway = "arn:aws:logs:us-east-1:123456789012:log-group:gateway", instance = "arn:aws:logs:us-east-1:123456789012:log-group:instance" }
+  name           = "test-interactive"
+  parameters     = { fabric = "/test/fabric", image = "/test/image", models = "/test/models", release = "/test/release" }
+  region         = "us-east-1"
+  release        = "r1"
+  secret_arns    = { database = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-abcdef" }
+  settings = {
+    desired_size        = null
+    drain_seconds       = 110
+    instance_types      = ["g5.xlarge", "g4dn.xlarge"]
+    launch_wait_seconds = 1800
+    max_lifetime_days   = 30
+    max_size            = 4
+    min_size            = 2
+    on_demand_base      = 2
+    root_volume         = { iops = 6000, size_gib = 200, throughput_mibs = 500 }
+    scaling             = { cpu_percent = 60, inference_load_percent = 70, requests_per_target_per_minute = 600, warmup_seconds = 300 }
+    schedule            = {}
+    spot_percentage     = 0
+  }
+  security_group_id = "sg-1"
+  subnet_ids        = ["subnet-a", "subnet-b", "subnet-c"]
+  tags              = { Environment = "test", Release = "r1" }
+  target_group      = { arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/test/1", arn_suffix = "targetgroup/test/1", request_label = "app/test/2/targetgroup/test/1" }
+  uploads_bucket    = { arn = "arn:aws:s3:::uploads" }
+  zones             = ["us-east-1a", "us-east-1b", "us-east-1c"]
+}
+
+# Requirement 1.1, 2.1, 2.2, 9.3
+run "the_group_launches_the_named_gpu_types_of_the_image_without_public_addresses" {
+  command = plan
+
+  assert {
+    condition = (aws_autoscaling_group.this.mixed_instances_policy[0].launch_template[0].override[*].instance_type == tolist(["g5.xlarge", "g4dn.xlarge"])
+    && aws_autoscaling_group.this.mixed_instances_policy[0].launch_template[0].launch_template_specification[0].launch_template_id == aws_launch_template.this.id)
+    error_message = "instances must be of instance_types, preferred ones first"
+  }
+  assert {
+    condition     = aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_allocation_strategy == "prioritized"
+    error_message = "the order of instance_types must count"
+  }
+  assert {
+    condition     = aws_launch_template.this.image_id == "ami-0123456789abcdef0" && data.aws_ami.this.architecture == "x86_64"
+    error_message = "instances must boot the given image"
+  }
+  assert {
+    condition = (length(aws_launch_template.this.network_interfaces) == 1 && aws_launch_template.this.network_interfaces[0].associate_public_ip_address == "false"
+    && aws_launch_template.this.network_interfaces[0].security_groups == toset(["sg-1"]) && aws_launch_template.this.key_name == null)
+    error_message = "instances must have no public address, no SSH key and the fabric's security group"
+  }
+}
+
+# Requirement 3.2, 3.4, 3.5, 7.1
+run "an_idle_fleet_shrinks_to_its_minimum_and_a_busy_one_never_exceeds_its_maximum" {
+  command = plan
+
+  assert {
+    condition     = aws_autoscaling_group.this.min_size == 2 && aws_autoscaling_group.this.max_size == 4 && aws_autoscaling_group.this.desired_capacity == 2
+    error_message = "a fleet must start at min_size and be bounded by max_size"
+  }
+  assert {
+    condition = alltrue([for policy in [aws_autoscaling_policy.cpu, aws_autoscaling_policy.requests, aws_autoscaling_policy.inference_load] :
+    coalesce(policy.enabled, true) && !coalesce(policy.target_tracking_configuration[0].disable_scale_in, false) && policy.autoscaling_group_name == "test-interactive"])
+    error_message = "every policy must be able to let the fleet shrink: one that is not keeps it large"
+  }
+  assert {
+    condition = [for policy in [aws_autoscaling_policy.cpu, aws_autoscaling_policy.requests, aws_autoscaling_policy.inference_load] : policy.target_tracking_configuration[0].target_value
+    ] == [var.settings.scaling.cpu_percent, var.settings.scaling.requests_per_target_per_minute, var.settings.scaling.inference_load_percent]
+    error_message = "targets must follow the variables"
+  }
+  assert {
+    condition     = aws_autoscaling_group.this.default_instance_warmup == 300
+    error_message = "an instance that still warms up must not count"
+  }
+}
+
+# Requirement 4.4, 8.2
+run "an_instance_that_the_load_balancer_calls_unhealthy_is_replaced_before_it_goes" {
+  command = plan
+
+  assert {
+    condition     = aws_autoscaling_group.this.health_check_type == "ELB" && aws_autoscaling_group.this.target_group_arns == toset([var.target_group.arn])
+    error_message = "the group must register its instances and believe the load balancer"
+  }
+  assert {
+    condition     = aws_autoscaling_group.this.instance_maintenance_policy[0].min_healthy_percentage == 100 && aws_autoscaling_group.this.capacity_rebalance
+    error_message = "a replacement must serve before its predecessor goes, also when spot is taken back"
+  }
+  assert {
+    condition     = aws_autoscaling_group.this.max_instance_lifetime == 30 * 86400
+    error_message = "no instance may outlive max_lifetime_days"
+  }
+}
+
+# Requirement 7.3
+run "the_root_volume_is_gp3_with_the_wanted_speed" {
+  command = plan
+
+  assert {
+    condition = [for device in aws_launch_template.this.block_device_mappings : "${device.ebs[0].volume_type} ${device.ebs[0].volume_size} ${device.ebs[0].iops} ${device.ebs[0].throughput}"
+    ] == ["gp3 200 6000 500"] && aws_launch_template.this.ebs_optimized == "true"
+    error_message = "size, IOPS and throughput must follow root_volume"
+  }
+}
+
+# Requirement 9.4
+run "the_role_may_do_what_an_instance_must_and_nothing_of_others" {
+  command = plan
+
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+  }
+  assert {
+    condition = alltrue(flatten([for document in [data.aws_iam_policy_document.lifecycle, data.aws_iam_policy_document.release, data.aws_iam_policy_document.session, data.aws_iam_policy_document.storage,
+      data.aws_iam_policy_document.telemetry] : [for statement in document.statement : [for action in statement.actions : !strcontains(action, "*")]
+    ]]))
+    error_message = "every action must be named"
+  }
+  assert {
+    # Channels, Metrics, GroupName, OwnState: actions that know no resources.
+    condition = toset(flatten([for document in [data.aws_iam_policy_document.lifecycle, data.aws_iam_policy_document.release, data.aws_iam_policy_document.session, data.aws_iam_policy_document.storage,
+      data.aws_iam_policy_document.telemetry] : [for statement in document.statement : statement.actions if contains(statement.resources, "*")]
+      ])) == toset([
+      "autoscaling:DescribeAutoScalingInstances", "cloudwatch:PutMetricData", "ec2:DescribeTags",
+      "ec2messages:AcknowledgeMessage", "ec2messages:DeleteMessage", "ec2messages:FailMessage", "ec2messages:GetEndpoint", "ec2messages:GetMessages", "ec2messages:SendReply",
+      "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+    ])
+    error_message = "only actions that know no resources may have them all"
+  }
+  assert {
+    condition = { for statement in data.aws_iam_policy_document.release.statement : statement.sid => sort(statement.resources) if contains(["Parameters", "Secrets", "Artifacts"], statement.sid) } == {
+      Artifacts  = tolist(["arn:aws:s3:::artifacts/models/*/*", "arn:aws:s3:::artifacts/releases/*/collection.tar.gz"])
+      Parameters = tolist(["arn:aws:ssm:us-east-1:123456789012:parameter/test/fabric", "arn:aws:ssm:us-east-1:123456789012:parameter/test/models", "arn:aws:ssm:us-east-1:123456789012:parameter/test/release"])
+      Secrets    = tolist(values(var.secret_arns))
+    }
+    error_message = "an instance must read its own environment's parameters and secrets and the artifacts, nothing else"
+  }
+  assert {
+    condition = alltrue([for statement in concat(data.aws_iam_policy_document.release.statement, data.aws_iam_policy_document.storage.statement) : contains([for condition in statement.condition : condition.variable], "kms:ViaService")
+    if anytrue([for action in statement.actions : startswith(action, "kms:")])])
+    error_message = "keys may only be used through the service whose data they protect"
+  }
+  assert {
+    condition = (one([for statement in data.aws_iam_policy_document.lifecycle.statement : statement.resources if statement.sid == "Report"]) == toset(["arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:*:autoScalingGroupName/test-interactive"])
+    && [for condition in one([for statement in data.aws_iam_policy_document.telemetry.statement : statement.condition if statement.sid == "Metrics"]) : condition.values] == [tolist([var.contract.metrics.namespace])])
+    error_message = "an instance may report to its own group and into its own namespace only"
+  }
+  assert {
+    condition     = aws_iam_role.this.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && one(data.aws_iam_policy_document.trust.statement[0].principals[*].identifiers) == toset(["ec2.amazonaws.com"])
+    error_message = "only EC2 may take the role, inside the boundary"
+  }
+}

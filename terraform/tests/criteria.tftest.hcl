@@ -1,0 +1,374 @@
+# What only the root knows: which modules there are, and what they are given of each other. What a module promises by itself
+# is tested beside it. Computed values that the outputs need are known already in the plan.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+
+  mock_data "aws_autoscaling_group" {
+    defaults = { min_size = 2 }
+  }
+  mock_data "aws_subnet" {
+    defaults = { vpc_id = "vpc-1" }
+  }
+  mock_data "aws_vpc" {
+    defaults = { enable_dns_hostnames = true, enable_dns_support = true, id = "vpc-1" }
+  }
+  mock_resource "aws_autoscaling_group" {
+    defaults = { arn = "arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:1:autoScalingGroupName/mocked" }
+  }
+  mock_resource "aws_backup_plan" {
+    defaults = { id = "plan-1" }
+  }
+  mock_resource "aws_backup_vault" {
+    defaults = { arn = "arn:aws:backup:us-east-1:123456789012:backup-vault:mocked" }
+  }
+  mock_resource "aws_db_instance" {
+    defaults = {
+      address            = "database.example.internal"
+      arn                = "arn:aws:rds:us-east-1:123456789012:db:mocked"
+      master_user_secret = [{ kms_key_id = "", secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1", secret_status = "active" }]
+    }
+  }
+  mock_resource "aws_efs_access_point" {
+    defaults = { arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/fsap-1", id = "fsap-1" }
+  }
+  mock_resource "aws_efs_file_system" {
+    defaults = { arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", id = "fs-1" }
+  }
+  mock_resource "aws_eip" {
+    defaults = { public_ip = "203.0.113.1" }
+  }
+  mock_resource "aws_elasticache_replication_group" {
+    defaults = { primary_endpoint_address = "cache.example.internal" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mocked" }
+  }
+  mock_resource "aws_kms_key" {
+    defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/mocked", key_id = "mocked" }
+  }
+  mock_resource "aws_launch_template" {
+    defaults = { id = "lt-1", latest_version = 1 }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::mocked", id = "mocked" }
+  }
+  mock_resource "aws_secretsmanager_secret" {
+    defaults = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mocked" }
+  }
+  mock_resource "aws_security_group" {
+    defaults = {}
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:us-east-1:123456789012:mocked" }
+  }
+  mock_resource "aws_subnet" {
+    defaults = {}
+  }
+  mock_resource "aws_vpc" {
+    defaults = {}
+  }
+  mock_resource "aws_wafv2_web_acl" {
+    defaults = { arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/mocked/1" }
+  }
+}
+
+variables {
+  environment = "qa"
+  region      = "us-east-1"
+  edge        = { domain = { name = "chat.example.org", zone = "example.org" } }
+  fleets = {
+    interactive = { instance_types = ["g5.xlarge", "g4dn.xlarge"], min_size = 2, max_size = 4 }
+  }
+}
+
+# Requirement 1.1, 2.2, 8.1, 10.1
+run "one_plan_makes_the_whole_fabric_over_three_zones_with_gpu_types_and_the_published_image_in_each" {
+  command = plan
+
+  assert {
+    condition     = length(output.network.zones) == 3 && length(distinct(output.network.private_subnet_ids)) == 3
+    error_message = "three zones are the default"
+  }
+  assert {
+    condition = output.fleets["interactive"].group_name == "ollama-gpu-qa-interactive" && alltrue([
+    for zone in output.network.zones : tolist(output.fleets["interactive"].instance_types[zone]) == var.fleets["interactive"].instance_types])
+    error_message = "the fleet must use the types that were asked for in each zone"
+  }
+  assert {
+    condition     = data.aws_ssm_parameter.image[0].name == replace(local.contract.parameters.image, "{environment}", "qa") && output.image_id == "ami-0123456789abcdef0"
+    error_message = "without image_id, the image must be read from the parameter that the bake publishes"
+  }
+}
+
+# Requirement 2.1
+run "every_gpu_family_can_be_asked_for" {
+  command = plan
+
+  variables {
+    fleets = { interactive = { instance_types = ["g4dn.12xlarge", "g5.48xlarge", "p3.8xlarge", "g6.xlarge", "g6e.xlarge"], min_size = 2, max_size = 4 } }
+  }
+  override_data {
+    target = module.fleet["interactive"].data.aws_ec2_instance_type_offerings.region
+    values = { instance_types = ["g4dn.12xlarge", "g5.48xlarge", "p3.8xlarge", "g6.xlarge", "g6e.xlarge"] }
+  }
+  override_data {
+    target = module.fleet["interactive"].data.aws_ec2_instance_type_offerings.zones
+    values = {
+      instance_types = ["g4dn.12xlarge", "g5.48xlarge", "p3.8xlarge", "g6.xlarge", "g6e.xlarge", "p3.8xlarge"]
+      locations      = ["us-east-1a", "us-east-1a", "us-east-1a", "us-east-1a", "us-east-1a", "us-east-1b"]
+    }
+  }
+  assert {
+    condition     = tolist(output.fleets["interactive"].instance_types["us-east-1a"]) == var.fleets["interactive"].instance_types && output.fleets["interactive"].instance_types["us-east-1b"] == ["p3.8xlarge"]
+    error_message = "g4dn, g5, p3, g6 and g6e must be accepted, each where it is offered"
+  }
+}
+
+# Requirement 2.5
+run "without_spot_there_is_no_batch_fleet_and_nothing_that_waits_for_one" {
+  command = plan
+
+  variables {
+    fleets = {
+      interactive = { instance_types = ["g5.xlarge"], min_size = 2, max_size = 4 }
+      batch       = { instance_types = ["g4dn.xlarge"], min_size = 0, max_size = 2, routing = { header_values = ["batch"] } }
+    }
+  }
+  assert {
+    condition     = !var.spot_enabled && var.fleets["interactive"].spot_percentage == 0 && var.fleets["interactive"].on_demand_base >= 2
+    error_message = "on demand must be the default"
+  }
+  assert {
+    condition     = keys(output.fleets) == ["interactive"] && keys(output.target_group_arns) == ["interactive"] && length([for name in keys(module.observability.alarm_names) : name if startswith(name, "batch")]) == 0
+    error_message = "neither group nor target group nor alarm may exist for a fleet that does not"
+  }
+}
+
+# Requirement 2.4, 7.2
+run "with_spot_the_batch_fleet_comes_with_its_targets_and_alarms" {
+  command = plan
+
+  variables {
+    spot_enabled = true
+    fleets = {
+      interactive = { instance_types = ["g5.xlarge"], min_size = 2, max_size = 4, spot_percentage = 50 }
+      batch       = { instance_types = ["g4dn.xlarge"], min_size = 0, max_size = 2, routing = { header_values = ["batch"] } }
+    }
+  }
+  assert {
+    condition     = keys(output.fleets) == ["batch", "interactive"] && keys(output.target_group_arns) == ["batch", "interactive"] && contains(keys(module.observability.alarm_names), "batch-gpu-missing")
+    error_message = "group, target group and alarms of batch must exist"
+  }
+  assert {
+    condition     = output.fleets["batch"].group_name == "ollama-gpu-qa-batch"
+    error_message = "the group's name must be the one that the alarms watch"
+  }
+}
+
+# Requirement 7.5
+run "everything_is_tagged_with_project_environment_and_release" {
+  command = plan
+
+  variables {
+    release = "4f2a9c1"
+    tags    = { CostCentre = "42", Project = "other" }
+  }
+  assert {
+    # The provider's default_tags and every fleet are given this one map.
+    condition     = local.tags == { CostCentre = "42", Environment = "qa", ManagedBy = "Terraform", Project = local.contract.project, Release = "4f2a9c1" }
+    error_message = "further tags are added, and none may displace the identifiers"
+  }
+}
+
+# Requirement 9.4
+run "what_instances_are_told_names_secrets_and_holds_none" {
+  command = plan
+
+  assert {
+    condition     = aws_ssm_parameter.fabric.type == "String" && aws_ssm_parameter.fabric.name == replace(local.contract.parameters.fabric, "{environment}", "qa")
+    error_message = "instances look for it under the contract's name"
+  }
+  assert {
+    condition     = toset(keys(jsondecode(aws_ssm_parameter.fabric.value))) == toset(["artifacts", "cache", "database", "environment", "files", "log_groups", "region", "secrets", "uploads", "url"])
+    error_message = "a new key must be looked at: everyone who debugs a boot reads it"
+  }
+  assert {
+    condition     = length(regexall("(?i)\"[^\"]*(password|token|secret_string|private_key)[^\"]*\":", aws_ssm_parameter.fabric.value)) == 0
+    error_message = "no key may hold a secret"
+  }
+  assert {
+    condition = jsondecode(aws_ssm_parameter.fabric.value).secrets == local.secrets && alltrue([
+      for name in values(jsondecode(aws_ssm_parameter.fabric.value).secrets) : startswith(name, "ollama-gpu/qa/")
+    ])
+    error_message = "secrets are named, and only this environment's"
+  }
+}
+
+# Requirement 10.5
+run "outputs_hold_every_identifier_and_address" {
+  command = plan
+
+  assert {
+    condition = alltrue([for value in [
+      output.artifact_bucket, output.backup, output.cache_replication_group_id, output.certificate_arn, output.dashboard, output.endpoints, output.fleets, output.image_id,
+      output.key_arns, output.load_balancer, output.log_groups, output.network, output.parameters, output.region, output.release, output.secret_arns, output.target_group_arns,
+      output.topic_arn, output.url, output.web_acl_arn,
+    ] : !strcontains(jsonencode(value), "null") && !strcontains(jsonencode(value), "\"\"")])
+    error_message = "no output may be empty"
+  }
+  assert {
+    condition     = output.url == "https://chat.example.org" && output.load_balancer.dns_name == "ollama-gpu-qa.us-east-1.elb.amazonaws.com" && output.artifact_bucket == "ollama-gpu-artifacts-123456789012-us-east-1"
+    error_message = "the addresses must be those that people, DNS and the driver use"
+  }
+  assert {
+    condition     = toset(keys(output.secret_arns)) == toset(keys(local.contract.secrets)) && toset(keys(output.endpoints)) == toset(["cache", "database", "files", "uploads"]) && length(output.network.nat_public_ips) == 3
+    error_message = "secrets, stores and outgoing addresses must be complete"
+  }
+}
+
+# Requirement 8.1, 9.3
+run "an_existing_network_is_used_as_it_is" {
+  command = plan
+
+  variables {
+    network = { existing = {
+      data_subnet_ids    = ["subnet-data-a", "subnet-data-b"]
+      private_subnet_ids = ["subnet-private-a", "subnet-private-b"]
+      public_subnet_ids  = ["subnet-public-a", "subnet-public-b"]
+      vpc_id             = "vpc-1"
+    } }
+  }
+  override_data {
+    target = module.network.data.aws_subnet.existing["data-0"]
+    values = { availability_zone = "us-east-1a", vpc_id = "vpc-1" }
+  }
+  override_data {
+    target = module.network.data.aws_subnet.existing["data-1"]
+    values = { availability_zone = "us-east-1b", vpc_id = "vpc-1" }
+  }
+  override_data {
+    target = module.network.data.aws_subnet.existing["private-0"]
+    values = { availability_zone = "us-east-1a", vpc_id = "vpc-1" }
+  }
+  override_data {
+    target = module.network.data.aws_subnet.existing["private-1"]
+    values = { availability_zone = "us-east-1b", vpc_id = "vpc-1" }
+  }
+  override_data {
+    target = module.network.data.aws_subnet.existing["public-0"]
+    values = { availability_zone = "us-east-1a", vpc_id = "vpc-1" }
+  }
+  override_data {
+    target = module.network.data.aws_subnet.existing["public-1"]
+    values = { availability_zone = "us-east-1b", vpc_id = "vpc-1" }
+  }
+  assert {
+    condition = (output.network.vpc_id == "vpc-1" && output.network.private_subnet_ids == tolist(["subnet-private-a", "subnet-private-b"]) && output.network.zones == tolist(["us-east-1a", "us-east-1b"])
+    && length(output.network.nat_public_ips) == 0 && keys(output.fleets["interactive"].instance_types) == ["us-east-1a", "us-east-1b"])
+    error_message = "the fabric must stand in the given subnets and their zones"
+  }
+}
+
+# Requirement 9.3
+run "an_internal_load_balancer_stands_in_private_subnets" {
+  command = plan
+
+  variables {
+    edge = { domain = { name = "chat.example.org", zone = "example.org" }, internal = true }
+  }
+  # Nobody but a public load balancer takes the public subnets, and it cannot take these: the plan would fail.
+  override_module {
+    target = module.network
+    outputs = {
+      data_subnet_ids    = ["subnet-data-a", "subnet-data-b"]
+      nat_public_ips     = []
+      private_subnet_ids = ["subnet-private-a", "subnet-private-b"]
+      public_subnet_ids  = [null, null]
+      security_group_ids = { cache = "sg-1", database = "sg-2", edge = "sg-3", files = "sg-4", instance = "sg-5" }
+      vpc_id             = "vpc-1"
+      zones              = ["us-east-1a", "us-east-1b"]
+    }
+  }
+  assert {
+    condition     = output.load_balancer.dns_name != null
+    error_message = "edge.internal must choose the private subnets"
+  }
+}
+
+# Requirement 2.2, 10.1
+run "everything_that_an_administrator_may_set_plans_together" {
+  command = plan
+
+  variables {
+    environment = "production"
+    alarms      = { emails = ["ops@example.org"], notification_requires_composite = true }
+    data        = { backup_copy_vault_arn = "arn:aws:backup:eu-west-1:210987654321:backup-vault:copies", cache_replicas = 2, deletion_protection = true }
+    edge = {
+      certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/given"
+      client_cidrs    = ["203.0.113.0/24", "198.51.100.0/24"]
+      public_name     = "chat.example.com"
+    }
+    fleets = {
+      interactive = {
+        instance_types  = ["g5.xlarge", "g4dn.xlarge"]
+        min_size        = 2
+        max_size        = 14
+        desired_size    = 3
+        on_demand_base  = 3
+        spot_percentage = 30
+        schedule        = { office_opens = { min_size = 4, recurrence = "0 7 * * MON-FRI", time_zone = "Europe/Vienna" } }
+        root_volume     = { size_gib = 300, iops = 8000, throughput_mibs = 1000 }
+      }
+      batch = { instance_types = ["g4dn.xlarge"], min_size = 0, max_size = 4, routing = { hosts = ["batch.example.com"], header_values = ["batch"] } }
+    }
+    image_id                 = "ami-0fedcba9876543210"
+    network                  = { cidr = "10.60.0.0/16", ssh_cidrs = ["203.0.113.7/32"], zones = ["us-east-1a", "us-east-1b", "us-east-1c"] }
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    spot_enabled             = true
+    tags                     = { CostCentre = "42" }
+  }
+  assert {
+    condition     = output.url == "https://chat.example.com" && output.certificate_arn == "arn:aws:acm:us-east-1:123456789012:certificate/given" && length(output.fleets) == 2
+    error_message = "certificate, name and fleets must follow the variables"
+  }
+  assert {
+    condition     = output.image_id == "ami-0fedcba9876543210" && length(data.aws_ssm_parameter.image) == 0
+    error_message = "image_id must win, also where nothing was ever published"
+  }
+  assert {
+    condition = alltrue([for name in concat(values(output.log_groups), values(output.parameters), values(local.secrets), [output.backup.vault_name, output.cache_replication_group_id, output.dashboard.name],
+    [for fleet in output.fleets : fleet.group_name]) : strcontains(name, "production")])
+    error_message = "every name must hold the environment's, so that two environments share an account"
+  }
+}
+
+# Requirement 10.2
+run "wrong_values_of_several_variables_are_refused_in_one_plan" {
+  command = plan
+
+  variables {
+    alarms                   = { emails = ["ops@example.org", "ops"] }
+    data                     = { database_storage_gib = 200, database_max_storage_gib = 200 }
+    edge                     = { certificate_arn = "chat.example.org" }
+    image_id                 = "ami-XYZ"
+    network                  = { zone_count = 1 }
+    permissions_boundary_arn = "boundary"
+    region                   = "Virginia"
+  }
+  expect_failures = [var.alarms, var.data, var.edge, var.image_id, var.network, var.permissions_boundary_arn, var.region]
+}
+
+# Requirement 10.2
+run "values_outside_their_range_are_refused" {
+  command = plan
+
+  variables {
+    data    = { backup_retention_days = 36 }
+    edge    = { domain = { name = "chat.example.org", zone = "example.org" }, stickiness = 604801 }
+    fleets  = { interactive = { instance_types = ["g5.xlarge"], min_size = 2, max_size = 4, schedule = { office_opens = { min_size = 5, recurrence = "0 7 * * *" } } } }
+    network = { cidr = "10.40.0.0/24" }
+  }
+  expect_failures = [var.data, var.edge, var.fleets, var.network]
+}

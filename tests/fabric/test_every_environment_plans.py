@@ -1,0 +1,171 @@
+"""dev, staging and prod as they are shipped: each plans on a bootstrapped account, and none touches another."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ollama_gpu import contract, environments, images, leftovers, preflight
+from ollama_gpu.aws import Aws
+from ollama_gpu.context import Context
+from ollama_gpu.embedded_aws.process import environment_variables
+from ollama_gpu.errors import UserError
+from ollama_gpu.fabric import Fabric, SavedPlan, terraform_environment
+from ollama_gpu.paths import Paths, locate
+from ollama_gpu.progress import NoProgress
+from ollama_gpu.review import holds_data
+from tests.fabric.conftest import Account
+
+AGREED = contract.load(locate().contract)
+SHIPPED = ("dev", "staging", "prod")
+Planned = Callable[[str], SavedPlan]
+
+
+def context(account: Account, name: str) -> Context:
+    """The context of an environment whose AWS is the bootstrapped one, as `make env` would point a shell at it."""
+    where = Paths(locate().repository, account.driver.work)
+    variables = environment_variables(account.endpoint, account.aws.region)
+    return Context(
+        where,
+        environments.load(where, name),
+        AGREED,
+        account.aws,
+        exports={key: value for key, value in variables.items() if value is not None},
+        unset=tuple(key for key, value in variables.items() if value is None),
+    )
+
+
+@pytest.fixture(scope="module")
+def account(bootstrapped: Account) -> Account:
+    """The bootstrapped account with what the shipped variables name: a zone each, and an image."""
+    stock = bootstrapped.aws.ssm.get_parameter(Name=images.STOCK_PARAMETER)["Parameter"]["Value"]
+    for name in SHIPPED:
+        domain = context(bootstrapped, name).environment.variables.edge.domain
+        assert domain is not None
+        bootstrapped.aws.route53.create_hosted_zone(Name=domain.zone, CallerReference=name)
+        parameter = AGREED.parameter("image", name)
+        bootstrapped.aws.ssm.put_parameter(Name=parameter, Value=stock, Type="String")
+    return bootstrapped
+
+
+@pytest.fixture(scope="module")
+def planned(account: Account) -> Planned:
+    """A function that plans an environment, once."""
+
+    @functools.cache
+    def plan(name: str) -> SavedPlan:
+        fabric = Fabric(context(account, name), NoProgress())
+        fabric.init()
+        return fabric.plan()
+
+    return plan
+
+
+@contextmanager
+def held_lock(aws: Aws, key: str) -> Iterator[None]:
+    place = {"Bucket": AGREED.state_bucket(aws.identity.account, aws.region), "Key": f"{key}.tflock"}
+    holder = {
+        "ID": "6a3e54a1-6f6f-4f9e-9a3b-9f0c7c1f2d11",
+        "Operation": "OperationTypeApply",
+        "Info": "",
+        "Who": "maria@ops",
+        "Version": "1.11.4",
+        "Created": "2026-11-23T00:00:00Z",
+        "Path": "",
+    }
+    aws.s3.put_object(**place, Body=json.dumps(holder).encode())
+    try:
+        yield
+    finally:
+        aws.s3.delete_object(**place)
+
+
+def test_the_configuration_is_valid(account: Account) -> None:
+    fabric = Fabric(context(account, "dev"), NoProgress())
+    fabric.init()
+    fabric.validate()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_preflight_finds_nothing_in_the_way_of_the_shipped_variables(account: Account, name: str) -> None:
+    rows = preflight.run(context(account, name).environment, AGREED, account.aws)
+    assert [row for row in rows if row.state != "ok"] == []
+
+
+def test_a_lock_on_prod_stops_prod_and_nobody_else(account: Account, planned: Planned) -> None:
+    with held_lock(account.aws, context(account, "prod").environment.state_key):
+        with pytest.raises(UserError, match="maria@ops"):
+            planned("prod")
+        assert planned("dev").changes
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_first_plan_creates_the_whole_fabric_and_loses_nothing(planned: Planned, name: str) -> None:
+    plan = planned(name)
+    assert plan.changes
+    assert {change.action for change in plan.review.changes} <= {"create", "read"}
+    assert plan.review.counts["create"] > 150
+    assert plan.review.data_stores_at_risk == ()
+    stores = {change.resource_type for change in plan.review.changes if holds_data(change.resource_type)}
+    assert {"aws_db_instance", "aws_elasticache_replication_group", "aws_efs_file_system", "aws_s3_bucket"} <= stores
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_no_shipped_environment_has_a_batch_fleet(planned: Planned, name: str) -> None:
+    groups = {
+        change.address for change in planned(name).review.changes if change.resource_type == "aws_autoscaling_group"
+    }
+    assert groups == {'module.fleet["interactive"].aws_autoscaling_group.this'}
+
+
+@pytest.mark.parametrize(("name", "on_demand_percentage"), [("staging", 50), ("prod", 100)])
+def test_spot_is_half_of_what_staging_adds_to_its_base_and_none_of_prod(
+    account: Account, planned: Planned, name: str, on_demand_percentage: int
+) -> None:
+    group = resource(account, planned(name), name, 'module.fleet["interactive"].aws_autoscaling_group.this')
+    distribution = group["mixed_instances_policy"][0]["instances_distribution"][0]
+    assert distribution["on_demand_base_capacity"] >= 2
+    assert distribution["on_demand_percentage_above_base_capacity"] == on_demand_percentage
+
+
+def resource(account: Account, plan: SavedPlan, name: str, address: str) -> dict[str, Any]:
+    """A resource's attributes in a saved plan, as Terraform shows it."""
+    inside = context(account, name)
+    added = {key: value for key, value in terraform_environment(inside).items() if value is not None}
+    done = subprocess.run(
+        ["terraform", "show", "-json", str(plan.path)],
+        cwd=inside.paths.terraform,
+        env={**inside.process_environment, **added, "TF_DATA_DIR": str(plan.path.parent / "terraform")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    changes = {item["address"]: item["change"]["after"] for item in json.loads(done.stdout)["resource_changes"]}
+    attributes: dict[str, Any] = changes[address]
+    return attributes
+
+
+def test_each_environment_has_a_state_and_a_working_folder_of_its_own(account: Account, planned: Planned) -> None:
+    assert len({context(account, name).environment.state_key for name in SHIPPED}) == len(SHIPPED)
+    assert len({planned(name).path.parent for name in SHIPPED}) == len(SHIPPED)
+
+
+def test_planning_leaves_no_state_no_lock_and_no_resource(account: Account, planned: Planned) -> None:
+    for name in SHIPPED:
+        planned(name)
+    bucket = AGREED.state_bucket(account.aws.identity.account, account.aws.region)
+    keys = [item["Key"] for item in account.aws.s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert keys == [AGREED.state["bootstrap_key"]]
+    for name in SHIPPED:
+        image = AGREED.parameter("image", name)
+        assert leftovers.find(name, AGREED.project, account.aws) == [f"parameter {image}"]
+
+
+def test_a_saved_plan_can_be_read_by_its_owner_only(planned: Planned) -> None:
+    assert {oct(planned(name).path.stat().st_mode & 0o777) for name in SHIPPED} == {"0o600"}

@@ -1,0 +1,392 @@
+"""What preflight refuses on a real embedded AWS, and that the same thing put right passes."""
+
+from __future__ import annotations
+
+import datetime
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ollama_gpu import contract, environments, images, preflight
+from ollama_gpu.aws import Aws
+from ollama_gpu.checks import Check
+from ollama_gpu.embedded_aws.process import EmbeddedAws
+from ollama_gpu.environments import Environment, Variables
+from ollama_gpu.paths import locate
+from tests.fabric.driver import wait_for
+
+REGION = "us-east-1"
+AGREED = contract.load(locate().contract)
+IMAGE = AGREED.parameter("image", "prod")
+STATE_BUCKET = AGREED.state_bucket("123456789012", REGION)
+DOMAIN = {"name": "chat.example.org", "zone": "example.org"}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """An account in which nobody has done anything yet."""
+    server = EmbeddedAws(tmp_path_factory.mktemp("embedded-aws"), REGION)
+    yield Aws(REGION, server.start().url)
+    server.stop()
+
+
+def environment(*types: str, max_size: int = 2, **variables: Any) -> Environment:
+    """prod with other variables; its interactive fleet has the types given."""
+    fleet = {"instance_types": list(types or ("g5.xlarge",)), "min_size": 2, "max_size": max_size}
+    values = {"environment": "prod", "region": REGION, "fleets": {"interactive": fleet}, **variables}
+    return replace(environments.load(locate(), "prod"), variables=Variables.model_validate(values))
+
+
+def refused(check: Check, *words: str) -> bool:
+    """Whether the row failed and says these words, in what was seen or in the remedy."""
+    assert check.state == "failed", check
+    assert check.remedy, check
+    missing = [word for word in words if word not in f"{check.seen} {check.remedy}"]
+    assert not missing, f"{missing} not in {check}"
+    return True
+
+
+@pytest.fixture
+def state_bucket(aws: Aws) -> Iterator[str]:
+    aws.s3.create_bucket(Bucket=STATE_BUCKET)
+    yield STATE_BUCKET
+    for item in aws.s3.list_objects_v2(Bucket=STATE_BUCKET).get("Contents", []):
+        aws.s3.delete_object(Bucket=STATE_BUCKET, Key=item["Key"])
+    aws.s3.delete_bucket(Bucket=STATE_BUCKET)
+
+
+def test_a_state_bucket_that_is_missing_is_made_by_bootstrap(aws: Aws) -> None:
+    (row,) = preflight.state(environment(), AGREED, aws)
+    assert refused(row, STATE_BUCKET, "make bootstrap ENV=prod")
+
+
+def test_a_state_bucket_whose_lock_is_free_passes(aws: Aws, state_bucket: str) -> None:
+    rows = preflight.state(environment(), AGREED, aws)
+    assert [(row.what, row.state, row.seen) for row in rows] == [
+        ("state bucket", "ok", state_bucket),
+        ("state lock", "ok", "free"),
+    ]
+
+
+def test_a_bucket_named_in_the_backend_file_wins_over_the_contracts(aws: Aws, state_bucket: str) -> None:
+    chosen = environment()
+    chosen = replace(chosen, backend={**chosen.backend, "bucket": "states-of-another-team"})
+    assert refused(preflight.state(chosen, AGREED, aws)[0], "states-of-another-team")
+
+
+def lock(aws: Aws, bucket: str, body: bytes, key: str) -> Check:
+    aws.s3.put_object(Bucket=bucket, Key=f"{key}.tflock", Body=body)
+    return preflight.state(environment(), AGREED, aws)[1]
+
+
+def test_a_held_lock_names_its_holder_and_offers_unlock_with_its_id(aws: Aws, state_bucket: str) -> None:
+    # As Terraform 1.11 writes it.
+    holder = {
+        "ID": "6a3e54a1-6f6f-4f9e-9a3b-9f0c7c1f2d11",
+        "Operation": "OperationTypeApply",
+        "Info": "",
+        "Who": "maria@ops",
+        "Version": "1.11.4",
+        "Created": "2026-11-23T00:00:00.000000000Z",
+        "Path": f"{state_bucket}/prod/terraform.tfstate",
+    }
+    row = lock(aws, state_bucket, json.dumps(holder).encode(), environment().state_key)
+    assert refused(row, holder["Who"], holder["Operation"], holder["Created"])
+    assert f"make unlock ENV=prod LOCK={holder['ID']}" in row.remedy
+
+
+@pytest.mark.parametrize("body", [b"", b"somebody was here", b"\xff\xfe", b"[]", b'"x"', b"null", b"{}"])
+def test_a_lock_that_terraform_cannot_read_either_is_held_and_can_be_deleted(
+    aws: Aws, state_bucket: str, body: bytes
+) -> None:
+    row = lock(aws, state_bucket, body, environment().state_key)
+    assert refused(row, f"aws s3 rm s3://{state_bucket}/prod/terraform.tfstate.tflock")
+    assert "make unlock" not in row.remedy, "force-unlock cannot read it"
+
+
+def test_another_environments_lock_is_no_obstacle(aws: Aws, state_bucket: str) -> None:
+    assert lock(aws, state_bucket, b"{}", "dev/terraform.tfstate").state == "ok"
+
+
+def test_each_type_names_the_chosen_zones_that_offer_it(aws: Aws) -> None:
+    zones = [f"{REGION}a", f"{REGION}b"]
+    rows = preflight.zones(environment("g5.xlarge", "g4dn.xlarge", network={"zones": zones}), aws)
+    assert [(row.what, row.state) for row in rows] == [("offered: g4dn.xlarge", "ok"), ("offered: g5.xlarge", "ok")]
+    assert all(set(row.seen.split(", ")) <= set(zones) and row.seen for row in rows)
+
+
+def test_a_type_that_the_region_does_not_have(aws: Aws) -> None:
+    bad, good = preflight.zones(environment("g5.xlarge", "g5.huge"), aws)
+    assert good.state == "ok"
+    assert refused(bad, f"not in {REGION}", "fleets", "region")
+
+
+def test_a_type_that_none_of_the_chosen_zones_has(aws: Aws) -> None:
+    zones = {zone["ZoneName"] for zone in aws.ec2.describe_availability_zones()["AvailabilityZones"]}
+    offerings = aws.ec2.describe_instance_type_offerings(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["g6e.xlarge"]}]
+    )["InstanceTypeOfferings"]
+    having = {offering["Location"] for offering in offerings}
+    lacking = sorted(zones - having)
+    assert having
+    assert lacking, "the catalogue has to offer the type in some zones only"
+    (bad,) = preflight.zones(environment("g6e.xlarge", network={"zones": lacking}), aws)
+    assert refused(bad, f"in {REGION}", lacking[0], "network.zones")
+    (good,) = preflight.zones(environment("g6e.xlarge", network={"zones": [*lacking, min(having)]}), aws)
+    assert (good.state, good.seen) == ("ok", min(having))
+
+
+def test_the_zones_of_an_existing_network_count(aws: Aws) -> None:
+    vpc = aws.ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
+    subnet = aws.ec2.create_subnet(VpcId=vpc, CidrBlock="10.7.0.0/24", AvailabilityZone=f"{REGION}c")["Subnet"]
+    existing = {"private_subnet_ids": [subnet["SubnetId"]]}
+    (row,) = preflight.zones(environment("g5.xlarge", network={"existing": existing}), aws)
+    assert row.seen in (f"{REGION}c", f"in {REGION}, but in none of {REGION}c")
+
+
+def batch(*types: str, max_size: int) -> dict[str, Any]:
+    interactive = {"instance_types": ["g5.xlarge"], "min_size": 2, "max_size": 2}
+    return {"interactive": interactive, "batch": {"instance_types": list(types), "min_size": 0, "max_size": max_size}}
+
+
+def test_a_batch_fleet_counts_only_where_spot_makes_it_exist(aws: Aws) -> None:
+    with_spot = environment(fleets=batch("p3.huge", max_size=1), spot_enabled=True)
+    without = environment(fleets=batch("p3.huge", max_size=1), spot_enabled=False)
+    assert [row.state for row in preflight.zones(with_spot, aws)] == ["ok", "failed"]
+    assert [row.state for row in preflight.zones(without, aws)] == ["ok"]
+
+
+def limit(aws: Aws, code: str) -> int:
+    return int(aws.service_quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"])
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "vcpus", "spot"),
+    [
+        # The catalogue has lost the smaller p3 types; their quota is the same.
+        ("L-DB2E81BA", "g5.xlarge", 4, False),
+        ("L-417A185B", "p3dn.24xlarge", 96, False),
+        ("L-3819A6DF", "g4dn.xlarge", 4, True),
+        ("L-7212CCBC", "p3dn.24xlarge", 96, True),
+    ],
+)
+def test_a_quota_holds_exactly_as_many_instances_as_fit(aws: Aws, code: str, kind: str, vcpus: int, spot: bool) -> None:
+    fitting = limit(aws, code) // vcpus
+
+    def row(max_size: int) -> Check:
+        chosen = environment(kind, max_size=max_size)
+        if spot:
+            chosen = environment(fleets=batch(kind, max_size=max_size), spot_enabled=True)
+        return next(row for row in preflight.quotas(chosen, aws) if row.what == f"quota {code}")
+
+    assert row(fitting).state == "ok"
+    needed = (fitting + 1) * vcpus
+    assert refused(
+        row(fitting + 1),
+        f"{limit(aws, code)} vCPUs, {needed} needed",
+        "max_size",
+        "aws service-quotas request-service-quota-increase --service-code ec2 "
+        f"--quota-code {code} --desired-value {needed} --region {REGION}",
+    )
+
+
+def test_a_quota_that_nothing_needs_is_not_asked_for(aws: Aws) -> None:
+    assert [row.what for row in preflight.quotas(environment("g5.xlarge"), aws)] == ["quota L-DB2E81BA"]
+
+
+def imported(aws: Aws) -> str:
+    """A certificate of our own making, valid for a month."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DOMAIN["name"])])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    return aws.acm.import_certificate(Certificate=pem, PrivateKey=private)["CertificateArn"]
+
+
+def certificate(aws: Aws, **edge: Any) -> Check:
+    return preflight.certificate(environment(edge=edge), aws)
+
+
+def test_without_certificate_and_domain_both_ways_out_are_named(aws: Aws) -> None:
+    assert refused(certificate(aws), "edge.domain", "edge.certificate_arn")
+
+
+def test_an_issued_certificate_passes(aws: Aws) -> None:
+    row = certificate(aws, certificate_arn=imported(aws))
+    assert row.state == "ok"
+    assert DOMAIN["name"] in row.seen
+
+
+def test_a_certificate_passes_once_its_validation_is_over(aws: Aws) -> None:
+    arns = []
+
+    def seen_pending() -> bool:
+        # The embedded AWS validates within a second, so on a busy machine the first look may come too late.
+        arns.append(aws.acm.request_certificate(DomainName=f"c{len(arns)}.example.org")["CertificateArn"])
+        row = certificate(aws, certificate_arn=arns[-1])
+        return row.state == "failed" and refused(row, "PENDING_VALIDATION", "Validate")
+
+    wait_for(seen_pending, "a certificate seen while it is pending", 30)
+    wait_for(lambda: certificate(aws, certificate_arn=arns[-1]).state == "ok", "the same one issued", 30)
+
+
+def test_a_certificate_that_does_not_exist(aws: Aws) -> None:
+    arn = f"arn:aws:acm:{REGION}:123456789012:certificate/00000000-0000-0000-0000-000000000000"
+    assert refused(certificate(aws, certificate_arn=arn), arn, "Correct edge.certificate_arn")
+
+
+def test_a_certificate_of_another_region_cannot_be_used(aws: Aws) -> None:
+    arn = imported(replace(aws, region="eu-central-1"))
+    assert refused(certificate(aws, certificate_arn=arn), "is in eu-central-1", f"a certificate in {REGION}")
+
+
+def test_what_is_no_arn_at_all(aws: Aws) -> None:
+    assert refused(certificate(aws, certificate_arn="mine"), "mine", "edge.certificate_arn")
+
+
+def test_a_domain_needs_its_public_zone_in_this_account(aws: Aws) -> None:
+    assert refused(certificate(aws, domain=DOMAIN), "no public Route 53 zone example.org", "edge.domain.zone")
+    vpc = aws.ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    aws.route53.create_hosted_zone(
+        Name=DOMAIN["zone"],
+        CallerReference="private",
+        HostedZoneConfig={"PrivateZone": True},
+        VPC={"VPCRegion": REGION, "VPCId": vpc},
+    )
+    assert refused(certificate(aws, domain=DOMAIN), "no public Route 53 zone"), "ACM cannot validate in a private one"
+    aws.route53.create_hosted_zone(Name=DOMAIN["zone"], CallerReference="public")
+    row = certificate(aws, domain=DOMAIN)
+    assert row.state == "ok"
+    assert DOMAIN["name"] in row.seen
+
+
+@pytest.fixture
+def publish(aws: Aws) -> Iterator[Any]:
+    """A function that writes an image's id into prod's parameter, as the bake does."""
+
+    def write(image: str) -> None:
+        aws.ssm.put_parameter(Name=IMAGE, Value=image, Type="String", Overwrite=True)
+
+    yield write
+    images.forget(environment(), AGREED, aws)
+
+
+def stock(aws: Aws) -> str:
+    return aws.ssm.get_parameter(Name=images.STOCK_PARAMETER)["Parameter"]["Value"]
+
+
+def test_no_image_has_been_published(aws: Aws) -> None:
+    assert refused(preflight.image(environment(), AGREED, aws), IMAGE, "make bootstrap ENV=prod", "bake")
+
+
+@pytest.mark.parametrize("identifier", ["ami-0123456789abcdef0", "latest"])
+def test_the_published_image_does_not_exist(aws: Aws, publish: Any, identifier: str) -> None:
+    publish(identifier)
+    assert refused(preflight.image(environment(), AGREED, aws), identifier, IMAGE)
+
+
+def test_the_published_image_is_available(aws: Aws, publish: Any) -> None:
+    publish(stock(aws))
+    row = preflight.image(environment(), AGREED, aws)
+    assert row.state == "ok"
+    assert stock(aws) in row.seen
+    assert IMAGE in row.seen
+
+
+def test_an_image_given_as_a_variable_wins_over_the_published_one(aws: Aws, publish: Any) -> None:
+    publish("ami-0123456789abcdef0")
+    row = preflight.image(environment(image_id=stock(aws)), AGREED, aws)
+    assert row.state == "ok"
+    assert "image_id" in row.seen
+    gone = preflight.image(environment(image_id="ami-0fedcba9876543210"), AGREED, aws)
+    assert refused(gone, "ami-0fedcba9876543210", "image_id")
+
+
+def test_an_image_for_another_processor_cannot_start(aws: Aws) -> None:
+    arm = aws.ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"][0]["ImageId"]
+    assert refused(preflight.image(environment(image_id=arm), AGREED, aws), "arm64", "x86_64")
+
+
+def test_one_run_shows_every_obstacle_at_once(aws: Aws) -> None:
+    rows = preflight.run(environment("g5.xlarge", "g5.huge", max_size=10_000), AGREED, aws)
+    assert [(row.what, row.state) for row in rows] == [
+        ("identity", "ok"),
+        ("state bucket", "failed"),
+        ("offered: g5.huge", "failed"),
+        ("offered: g5.xlarge", "ok"),
+        ("quota L-DB2E81BA", "failed"),
+        ("certificate", "failed"),
+        ("image", "failed"),
+    ]
+    assert preflight.summary(rows) == "7 checks, 5 failed"
+
+
+def test_a_refusal_by_aws_is_a_row_and_the_other_checks_go_on(aws: Aws) -> None:
+    network = {"existing": {"private_subnet_ids": ["subnet-00000000000000000"]}}
+    rows = preflight.run(environment(network=network), AGREED, aws)
+    assert ["subnet-00000000000000000" in row.seen for row in rows if row.what == "AWS"] == [True]
+    assert {"quota L-DB2E81BA", "certificate", "image"} <= {row.what for row in rows}
+
+
+def test_an_aws_that_does_not_answer_is_one_row(aws: Aws) -> None:
+    with socket.socket() as reserved:  # bound and not listening: every connection is refused
+        reserved.bind(("127.0.0.1", 0))
+        nobody = Aws(REGION, f"http://127.0.0.1:{reserved.getsockname()[1]}")
+        (row,) = preflight.run(environment(), AGREED, nobody)
+    assert row.what == "identity"
+    assert refused(row, "does not answer", "network")
+
+
+@pytest.fixture
+def expired() -> Iterator[Aws]:
+    """An AWS that answers as STS does to credentials that have expired."""
+    body = b"""<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
+      <Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error>
+      <RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ErrorResponse>"""
+
+    class Refuse(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(403)
+            self.send_header("Content-Type", "text/xml")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            return
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuse)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield Aws(REGION, f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    server.server_close()
+
+
+def test_expired_credentials_are_one_row_that_says_so(expired: Aws) -> None:
+    (row,) = preflight.run(environment(), AGREED, expired)
+    assert row.what == "identity"
+    assert refused(row, "expired", "aws sso login")

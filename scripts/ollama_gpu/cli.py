@@ -6,7 +6,7 @@ Everything heavier than typer is imported inside a verb, so that `--help` stays 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -198,17 +198,17 @@ def main() -> None:
         # `ollama-gpu outputs | head`: the reader has gone, which is no error of ours.
         sys.stderr.close()
         sys.exit(141)
-    except OSError as error:
+    except Exception as error:
+        if _from_aws(error):  # before OSError: botocore's time-outs are of that kind too
+            from ollama_gpu.aws import explain
+
+            _fail(explain(error))  # type: ignore[arg-type]
+        if not isinstance(error, OSError):
+            raise
         where = f" ({error.filename})" if error.filename else ""
         _fail(
             UserError(f"The system refused: {error.strerror or error}{where}.", "Free some space, or check its rights.")
         )
-    except Exception as error:
-        if not _from_aws(error):
-            raise
-        from ollama_gpu.aws import explain
-
-        _fail(explain(error))  # type: ignore[arg-type]
 
 
 def _from_aws(error: Exception) -> bool:
@@ -217,7 +217,7 @@ def _from_aws(error: Exception) -> bool:
     )
 
 
-def _fail(error: UserError) -> None:
+def _fail(error: UserError) -> NoReturn:
     print(f"error: {error.message}", file=sys.stderr)
     if error.remedy:
         print(error.remedy, file=sys.stderr)

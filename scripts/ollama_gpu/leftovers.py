@@ -65,7 +65,7 @@ def _tagged(environment: str, project: str, aws: Aws) -> Iterator[tuple[str, str
         for item in _items(aws, "ec2", operation, key, Filters=filters):
             if live(item):
                 yield kind, str(item[field])
-    kms = _client(aws, "kms")
+    kms = aws.client("kms")
     for item in _items(aws, "kms", "list_keys", "Keys"):
         metadata = kms.describe_key(KeyId=item["KeyId"])["KeyMetadata"]
         if metadata["KeyManager"] != "CUSTOMER" or metadata["KeyState"] == "PendingDeletion":
@@ -73,7 +73,7 @@ def _tagged(environment: str, project: str, aws: Aws) -> Iterator[tuple[str, str
         theirs = kms.list_resource_tags(KeyId=item["KeyId"])["Tags"]
         if tags.items() <= {tag["TagKey"]: tag["TagValue"] for tag in theirs}.items():
             yield "KMS key", item["KeyId"]
-    acm = _client(aws, "acm")
+    acm = aws.client("acm")
     for item in _items(aws, "acm", "list_certificates", "CertificateSummaryList"):
         theirs = acm.list_tags_for_certificate(CertificateArn=item["CertificateArn"])["Tags"]
         if tags.items() <= {tag["Key"]: tag.get("Value") for tag in theirs}.items():
@@ -81,7 +81,7 @@ def _tagged(environment: str, project: str, aws: Aws) -> Iterator[tuple[str, str
 
 
 def _items(aws: Aws, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
-    client = _client(aws, service)
+    client = aws.client(service)
     if client.can_paginate(operation):
         for page in client.get_paginator(operation).paginate(**arguments):
             yield from _reach(page, key)
@@ -97,10 +97,6 @@ def _reach(page: dict[str, Any], key: str) -> Iterator[Any]:
             yield from _reach(item, rest)
         else:
             yield item
-
-
-def _client(aws: Aws, service: str) -> Any:
-    return aws.session.client(service, endpoint_url=aws.endpoint)  # type: ignore[call-overload]
 
 
 _NAMED = (

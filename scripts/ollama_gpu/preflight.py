@@ -50,6 +50,7 @@ def run(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
         lambda: quotas(environment, aws),
         lambda: [certificate(environment, aws)],
         lambda: [image(environment, contract, aws)],
+        lambda: [release(environment, contract, aws)],
     ]
     rows = [identity]
     for check in checks:
@@ -316,6 +317,25 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
             "Use an available x86_64 image.",
         )
     return Check("image", "ok", f"{image_id} {found[0].get('Name', '')} ({source})")
+
+
+def release(environment: Environment, contract: Contract, aws: Aws) -> Check:
+    """Instances converge to the release that this parameter names, and wait ten minutes for it."""
+    name = contract.parameter("release", environment.name)
+    try:
+        value = aws.ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    except ClientError as error:
+        if code_of(error) != "ParameterNotFound":
+            raise
+        if environment.embedded:
+            return Check("release", "skipped", "instances are records here: none of them boots")
+        return Check(
+            "release",
+            "warning",
+            f"the parameter {name} does not exist: instances will wait for it, give up and be replaced",
+            "This version makes the fabric only. Keep it at its minimum until a release is published.",
+        )
+    return Check("release", "ok", value)
 
 
 def _fleets(environment: Environment) -> dict[str, Fleet]:

@@ -1,7 +1,8 @@
 # prod: 100 to 3000 concurrent users. On demand by default; spot is one variable away.
 #
-# Size: 3000 users who think for 60 s between 200-token answers hold about 440 streams (measured for Open WebUI,
-# see docs/capacity.md); a g5.12xlarge has four GPUs and 48 vCPUs. max_size is the hard cost limit.
+# Size: 3000 users who think for 60 s between 200-token answers hold about 440 streams and need 30 to 43 one-core processes of
+# Open WebUI 0.12 (measured). A g5.12xlarge has four GPUs and 48 vCPUs; at 8 slots a GPU 14 of them hold 448 streams. max_size is the
+# hard cost limit.
 environment = "prod"
 region      = "us-east-1"
 

@@ -163,7 +163,7 @@ run "with_spot_the_batch_fleet_comes_with_its_targets_and_alarms" {
   }
   assert {
     condition     = output.fleets["batch"].group_name == "ollama-gpu-qa-batch"
-    error_message = "the group's name must be the one that the alarms watch"
+    error_message = "a group is named after the environment and the fleet"
   }
 }
 
@@ -278,22 +278,55 @@ run "an_internal_load_balancer_stands_in_private_subnets" {
   variables {
     edge = { domain = { name = "chat.example.org", zone = "example.org" }, internal = true }
   }
-  # Nobody but a public load balancer takes the public subnets, and it cannot take these: the plan would fail.
+  # A run sees no module's inputs. So there are no public subnets here, and a load balancer that asked for them would fail the plan.
   override_module {
     target = module.network
     outputs = {
       data_subnet_ids    = ["subnet-data-a", "subnet-data-b"]
       nat_public_ips     = []
       private_subnet_ids = ["subnet-private-a", "subnet-private-b"]
-      public_subnet_ids  = [null, null]
+      public_subnet_ids  = null
       security_group_ids = { cache = "sg-1", database = "sg-2", edge = "sg-3", files = "sg-4", instance = "sg-5" }
       vpc_id             = "vpc-1"
       zones              = ["us-east-1a", "us-east-1b"]
     }
   }
   assert {
-    condition     = output.load_balancer.dns_name != null
-    error_message = "edge.internal must choose the private subnets"
+    condition     = output.network.public_subnet_ids == null
+    error_message = "public subnets must be absent, or this run shows nothing"
+  }
+}
+
+# Requirement 9.3
+run "an_internet_facing_load_balancer_stands_in_public_subnets" {
+  command = plan
+
+  # As above, the other way round; the fleet is left out because it needs private subnets.
+  override_module {
+    target = module.network
+    outputs = {
+      data_subnet_ids    = ["subnet-data-a", "subnet-data-b"]
+      nat_public_ips     = []
+      private_subnet_ids = null
+      public_subnet_ids  = ["subnet-public-a", "subnet-public-b"]
+      security_group_ids = { cache = "sg-1", database = "sg-2", edge = "sg-3", files = "sg-4", instance = "sg-5" }
+      vpc_id             = "vpc-1"
+      zones              = ["us-east-1a", "us-east-1b"]
+    }
+  }
+  override_module {
+    target = module.fleet
+    outputs = {
+      group_arn       = "arn"
+      group_name      = "group"
+      instance_types  = {}
+      launch_template = {}
+      role_arn        = "arn"
+    }
+  }
+  assert {
+    condition     = output.network.private_subnet_ids == null
+    error_message = "private subnets must be absent, or this run shows nothing"
   }
 }
 

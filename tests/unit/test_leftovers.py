@@ -78,12 +78,12 @@ def test_the_accounts_environments_are_read_from_the_names_that_slashes_delimit(
 
 
 class Account:
-    """Stands for a boto3 session: every list is empty but those given, whatever the operation is called with."""
+    """Stands for AWS and for each of its clients: every list is empty but those given, whatever the operation is called with."""
 
     def __init__(self, **answers: dict[str, Any]) -> None:
         self._answers = answers
 
-    def client(self, _service: str, **_: Any) -> Account:
+    def client(self, _service: str) -> Account:
         return self
 
     def can_paginate(self, _operation: str) -> bool:
@@ -93,15 +93,8 @@ class Account:
         return lambda **_: self._answers.get(operation, {})
 
 
-class AwsWith:
-    endpoint = None
-
-    def __init__(self, **answers: dict[str, Any]) -> None:
-        self.session = Account(**answers)
-
-
 def left(**answers: dict[str, Any]) -> list[str]:
-    return find("prod", PROJECT, cast(Aws, AwsWith(**answers)))
+    return find("prod", PROJECT, cast(Aws, Account(**answers)))
 
 
 def test_an_empty_account_has_nothing_left() -> None:

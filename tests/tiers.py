@@ -7,6 +7,7 @@ The last line counts checks over all tiers. A tier that cannot run here is repor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -73,7 +74,7 @@ def static() -> Outcome:
         call([str(PYTHON), "-m", "ruff", "check", "."]),
         call([str(PYTHON), "-m", "ruff", "format", "--check", "."]),
         call([str(PYTHON), "-m", "mypy"]),
-        call(["terraform", "fmt", "-check", "-recursive", "-diff", "terraform"]),
+        call(["terraform", "fmt", "-check", "-recursive", "-diff", "terraform"], env),
     ]
     for root in ROOTS:
         validate = ["terraform", f"-chdir={root}", "validate", "-no-color"]
@@ -84,22 +85,8 @@ def static() -> Outcome:
 def security() -> Outcome:
     """checkov, in an environment of its own: it pins versions that the driver cannot share."""
     venv = ROOT / ".venv-checkov"
-    lock = ROOT / "requirements-checkov.lock"
-    if not (venv / "bin" / "checkov").exists():
-        steps = [
-            [sys.executable, "-m", "venv", str(venv)],
-            [
-                str(venv / "bin" / "pip"),
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--require-hashes",
-                "-r",
-                str(lock),
-            ],
-        ]
-        if not all(call(step) for step in steps):
-            return Outcome(failed=1)
+    if not installed(venv, ROOT / "requirements-checkov.lock"):
+        return Outcome(failed=1)
     command = [
         str(venv / "bin" / "python"),
         str(venv / "bin" / "checkov"),
@@ -114,6 +101,18 @@ def security() -> Outcome:
         "--compact",
     ]
     return tally([call(command)])
+
+
+def installed(venv: Path, lock: Path) -> bool:
+    """A virtual environment with exactly what a lock names; made anew when the lock has changed."""
+    stamp, digest = venv / ".lock-digest", hashlib.sha256(lock.read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == digest:
+        return True
+    pip = [str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    if not (call([sys.executable, "-m", "venv", "--clear", str(venv)]) and call([*pip, "-r", str(lock)])):
+        return False
+    stamp.write_text(digest)
+    return True
 
 
 def plans() -> Outcome:
@@ -221,10 +220,12 @@ def env_for(root: str, environment: dict[str, str]) -> dict[str, str]:
 
 
 def initialised(root: str, environment: dict[str, str]) -> bool:
-    return call(
-        ["terraform", f"-chdir={root}", "init", "-backend=false", "-input=false", "-no-color"],
-        env_for(root, environment),
-    )
+    """Providers and modules of a root module; its words matter only when it fails."""
+    command = ["terraform", f"-chdir={root}", "init", "-backend=false", "-input=false", "-no-color"]
+    ran = subprocess.run(command, cwd=ROOT, env=env_for(root, environment), capture_output=True, text=True)
+    if ran.returncode != 0:
+        print(ran.stdout, ran.stderr, sep="\n")
+    return ran.returncode == 0
 
 
 if __name__ == "__main__":

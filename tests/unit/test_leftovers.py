@@ -78,7 +78,7 @@ def test_the_accounts_environments_are_read_from_the_names_that_slashes_delimit(
 
 
 class Account:
-    """Stands for AWS and for each of its clients: every list is empty but those given, whatever the operation is called with."""
+    """Stands for AWS and for each of its clients: a list is empty unless it is given."""
 
     def __init__(self, **answers: dict[str, Any]) -> None:
         self._answers = answers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -120,15 +119,14 @@ def test_terraforms_own_folders_need_no_configuration(machine: Machine) -> None:
     assert (found.source, dict(found.environment)) == ("implied", {})
 
 
-def test_the_search_gives_up_in_time_on_a_huge_disk(machine: Machine) -> None:
+def test_the_search_gives_up_on_a_huge_disk_and_says_so(machine: Machine) -> None:
     for outer in range(40):
         for inner in range(40):
-            for leaf in range(3):
+            for leaf in range(2):
                 (machine.opt / f"{outer}" / f"{inner}" / f"{leaf}").mkdir(parents=True)
-    began = time.monotonic()
     found = machine.find()
-    assert time.monotonic() - began < 0.2  # the promise is 50 ms; a busy machine gets some room
     assert found.source == "none"
+    assert "stopped after 2000 folders" in found.explanation
 
 
 def test_a_missing_terraform_is_explained(tmp_path: Path) -> None:

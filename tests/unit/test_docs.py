@@ -1,0 +1,189 @@
+"""The documents tell the truth about the tree: alarms, links, verbs, paths, exceptions of the scanner."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+from ollama_gpu.contract import load
+from ollama_gpu.paths import locate
+
+ROOT = locate().repository
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OPERATIONS = ROOT / "docs" / "operations.md"
+SECURITY = ROOT / "docs" / "security.md"
+OBSERVABILITY = sorted((ROOT / "terraform" / "modules" / "observability").glob("*.tf"))
+TERRAFORM = sorted(path for path in (ROOT / "terraform").rglob("*.tf") if ".terraform" not in path.parts)
+
+GENERATED = {".git", ".venv", ".venv-checkov", ".ollama-gpu", ".terraform", "__pycache__"}
+SUFFIXES = (".py", ".tf", ".tfvars", ".hcl", ".md", ".yaml", ".toml", ".lock", ".tftpl")
+FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+SPAN = re.compile(r"(?<!`)(?:``(.+?)``|`([^`\n]+)`)(?!`)")
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def prose(path: Path) -> str:
+    """A document without its code blocks."""
+    return FENCE.sub("", path.read_text())
+
+
+def spans(path: Path) -> list[str]:
+    """What stands in backticks within a line."""
+    return [long or short for long, short in SPAN.findall(prose(path))]
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub makes of a document's headings."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for heading in re.findall(r"^#{1,6} +(.+?) *$", prose(path), flags=re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        seen[anchor] += 1
+    return found
+
+
+def section(path: Path, beginning: str) -> str:
+    """The part of a document under the heading that begins so."""
+    return next(part for part in re.split(r"^## ", path.read_text(), flags=re.MULTILINE) if part.startswith(beginning))
+
+
+def repository() -> tuple[set[str], set[str]]:
+    """Files and folders of the repository, without what is generated."""
+    files, folders = set(), set()
+    for base, below, names in os.walk(ROOT):
+        below[:] = [name for name in below if name not in GENERATED]
+        here = Path(base).relative_to(ROOT)
+        folders |= {(here / name).as_posix() for name in below}
+        files |= {(here / name).as_posix() for name in names}
+    return files, folders
+
+
+FILES, FOLDERS = repository()
+TOP = {folder for folder in FOLDERS if "/" not in folder}
+
+
+def looks_like_a_path(text: str) -> bool:
+    """``terraform/main.tf``, ``docs/``, ``local.tfvars``; not ``/healthz``, ``ollama-gpu-<env>-vault``, ``make x``."""
+    if not re.fullmatch(r"[\w.<>*-]+(/[\w.<>*-]+)*/?(#[\w<>-]+)?", text):
+        return False
+    path = text.partition("#")[0]
+    return path.endswith(SUFFIXES) or ("/" in path and path.split("/")[0] in TOP)
+
+
+def exists(text: str) -> bool:
+    """Whether a file or folder is, or ends with, this path; ``<name>`` stands for any name."""
+    pattern = re.sub(r"<[^>]*>", "*", text.partition("#")[0]).rstrip("/")
+    return any(fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern}") for path in FILES | FOLDERS)
+
+
+def alarms() -> set[str]:
+    """Every ``what`` of modules/observability: those written out, those of maps, those in a text."""
+    text = "\n".join(path.read_text() for path in OBSERVABILITY)
+    named = set(re.findall(r'\bwhat\s*=\s*"([^"]+)"', text)) | set(re.findall(r"#alarm-([a-z][a-z-]*[a-z])", text))
+    for local in re.findall(r"for what, \w+ in local\.(\w+)", text):
+        named |= {key.strip('"') for key in local_map(local)}
+    return named
+
+
+def local_map(name: str) -> dict[str, Any]:
+    for path in OBSERVABILITY:
+        for block in hcl2.loads(path.read_text()).get("locals", []):
+            if name in block:
+                found: dict[str, Any] = {key: value for key, value in block[name].items() if not key.startswith("__")}
+                return found
+    raise AssertionError(f"modules/observability has no local.{name}")
+
+
+def test_every_way_to_name_an_alarm_is_understood_here() -> None:
+    text = "\n".join(path.read_text() for path in OBSERVABILITY)
+    assert set(re.findall(r'\bwhat\s*=(?!>)\s*([^\s"]+)', text)) <= {"what"}
+    assert len(re.findall(r"\bwhat\s*=\s*what\b", text)) == len(re.findall(r"for what, \w+ in local\.\w+", text))
+
+
+def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
+    entries = {anchor.removeprefix("alarm-") for anchor in anchors(OPERATIONS) if anchor.startswith("alarm-")}
+    assert entries == alarms()
+
+
+def test_an_entry_says_what_to_look_at_first_and_what_to_do() -> None:
+    entries = re.split(r"^### (?=alarm-)", OPERATIONS.read_text(), flags=re.MULTILINE)[1:]
+    lacking = [
+        (entry.splitlines()[0], part)
+        for entry in entries
+        for part in ("People notice", "Look first", "Do")
+        if f"- **{part}**: " not in entry
+    ]
+    assert lacking == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (document.parent / file).resolve() if file else document
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_every_make_command_is_a_verb_of_the_makefile(document: Path) -> None:
+    verbs = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    code = "\n".join([*FENCE.findall(document.read_text()), *spans(document)])
+    called = re.findall(r"(?:^|[\s(;&|])make (?:[A-Z_]+=\S+ )*([a-z][a-z-]*)", code, flags=re.MULTILINE)
+    assert set(called) - verbs == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_every_path_in_backticks_exists(document: Path) -> None:
+    assert [text for text in spans(document) if looks_like_a_path(text) and not exists(text)] == []
+
+
+def skips() -> Iterator[tuple[str, str]]:
+    """(check, file) of each exception in the tree."""
+    for path in TERRAFORM:
+        for check in re.findall(r"#\s*checkov:skip=(\w+)", path.read_text()):
+            yield check, relative(path)
+
+
+def listed() -> Iterator[tuple[str, str]]:
+    """(check, file) of each row of the table of exceptions."""
+    for line in SECURITY.read_text().splitlines():
+        checks = re.findall(r"\bCKV2?_AWS_\d+\b", line)
+        for file in re.findall(r"`(terraform/[^`]+\.tf)`", line):
+            yield from ((check, file) for check in checks)
+
+
+def test_every_exception_of_the_scanner_is_listed_and_every_listed_one_exists() -> None:
+    assert set(listed()) == set(skips())
+
+
+def test_the_rules_that_waf_only_counts_are_the_listed_ones() -> None:
+    rule = r"\b[A-Za-z0-9]+_(?:BODY|URIPATH|HEADER|QUERYARGUMENTS|QUERYSTRING|COOKIE)\b"
+    firewall = (ROOT / "terraform" / "modules" / "edge" / "waf.tf").read_text()
+    assert set(re.findall(rule, section(SECURITY, "What WAF counts"))) == set(re.findall(rule, firewall))
+
+
+def test_the_ports_that_are_open_are_the_flows_of_the_network() -> None:
+    flows = (ROOT / "terraform" / "modules" / "network" / "flows.tf").read_text()
+    ports = load(locate().contract).ports
+    written = {int(number) for number in re.findall(r"\bport = (\d+)", flows)}
+    named = {ports[key] for key in re.findall(r"\bport = var\.ports\.(\w+)", flows)}
+    rows = re.findall(r"^\|[^|]+\|[^|]+\| ([\d, ]+) \|", section(SECURITY, "What is open"), flags=re.MULTILINE)
+    assert {int(number) for row in rows for number in row.split(",")} == written | named

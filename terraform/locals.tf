@@ -18,6 +18,8 @@ locals {
 
   # The batch fleet is all spot: without spot it does not exist.
   fleets = { for key, fleet in var.fleets : key => fleet if key == "interactive" || var.spot_enabled }
+  # Fleet and alarms both need the group's name, and neither can take it from the other without a cycle.
+  group_names = { for key in keys(local.fleets) : key => "${local.name}-${key}" }
 
   image_id = var.image_id != null ? var.image_id : nonsensitive(data.aws_ssm_parameter.image[0].value)
 }

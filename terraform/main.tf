@@ -64,7 +64,7 @@ module "fleet" {
   key                      = each.key
   key_arns                 = module.data.key_arns
   log_group_arns           = module.observability.log_group_arns
-  name                     = "${local.name}-${each.key}"
+  name                     = local.group_names[each.key]
   parameters               = local.parameters
   permissions_boundary_arn = var.permissions_boundary_arn
   region                   = var.region
@@ -101,7 +101,7 @@ module "observability" {
   contract          = local.contract
   data              = module.data.identifiers
   environment       = var.environment
-  fleets            = { for key, fleet in local.fleets : key => { group_name = "${local.name}-${key}", max_size = fleet.max_size } }
+  fleets            = { for key, fleet in local.fleets : key => { group_name = local.group_names[key], max_size = fleet.max_size } }
   kms_key_arn       = module.data.key_arns.logs
   load_balancer     = module.edge.load_balancer
   log_groups        = { for key, name in local.log_groups : key => name if contains(["instance", "gateway", "events"], key) }

@@ -230,7 +230,7 @@ variable "image_id" {
 
   validation {
     condition     = var.image_id == null || can(regex("^ami-[0-9a-f]{8,17}$", var.image_id))
-    error_message = "image_id must look like ami-0123456789abcdef0. Leave it out to use the image that `make bake` published."
+    error_message = "image_id must look like ami-0123456789abcdef0. Leave it out to use the image that the environment's SSM parameter names."
   }
 }
 

@@ -141,7 +141,7 @@ def _state_not_saved(_match: re.Match[str], context: Context) -> Explanation:
     return (
         "Terraform could not save the state after changing things.",
         f"Keep {rescued}: it is the only record of them. When the bucket can be reached again, run "
-        f"`terraform state push {rescued.name}` in {context.directory} before anything else.",
+        f"`terraform state push {rescued.name}` before anything else; docs/operations.md has the whole command.",
     )
 
 

@@ -72,14 +72,14 @@ locals {
       threshold   = 80
     }
     "cache-memory" = {
-      description = "A cache node holds more than 80 % of its memory: soon it evicts sessions, and people are signed out."
+      description = "A cache node holds more than 80 % of its memory: full, it refuses writes, and nobody can sign in."
       label       = "fullest node, percent"
       figure      = "DatabaseMemoryUsagePercentage"
       stat        = "Maximum"
       threshold   = 80
     }
     "cache-evictions" = {
-      description = "The cache throws entries away for lack of memory: people are signed out or their live updates stop."
+      description = "The cache throws entries away, which its parameter group forbids (noeviction): a token that was signed out could be valid again."
       label       = "evictions of the worst node"
       figure      = "Evictions"
       stat        = "Sum"

@@ -60,9 +60,12 @@ def ensure_venv_module() -> bool:
     if not shutil.which("apt-get") or os.geteuid() != 0:
         return False
     say("setup: installing Debian's python3-venv")
-    quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": sys.stderr}
-    subprocess.run(["apt-get", "-qq", "update"], **quiet)
-    subprocess.run(["apt-get", "-qq", "install", "--yes", "--no-install-recommends", "python3-venv"], **quiet)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "--yes", "--no-install-recommends", "python3-venv"]):
+        ran = subprocess.run(["apt-get", "-qq", *words], env=environment, capture_output=True, text=True)
+        if ran.returncode != 0:
+            say(ran.stdout + ran.stderr)
+            return False
     return has_ensurepip()
 
 

@@ -27,6 +27,14 @@ class Metrics(_Section):
     names: dict[str, Metric]
 
 
+class Boot(_Section):
+    """What user data writes, and what it hands over to: a program of a baked image, or the collection's playbook."""
+
+    description: str
+    program: str
+    playbook: str
+
+
 class LifecycleHooks(_Section):
     launch: str
     terminate: str
@@ -45,6 +53,7 @@ class Contract(_Section):
     log_groups: dict[str, str]
     artifacts: dict[str, str]
     state: dict[str, str]
+    boot: Boot
     lifecycle_hooks: LifecycleHooks
     metrics: Metrics
 

@@ -135,10 +135,9 @@ data "aws_iam_policy_document" "compute_key" {
 
 locals {
   service_role_prefix = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role"
-  auto_scaling_role   = "${local.service_role_prefix}/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 
   instance_launcher_arns = [
-    local.auto_scaling_role,
+    "${local.service_role_prefix}/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
     "${local.service_role_prefix}/spot.amazonaws.com/AWSServiceRoleForEC2Spot",
   ]
 }
@@ -147,7 +146,6 @@ locals {
 data "aws_iam_policy_document" "logs_key" {
   #checkov:skip=CKV_AWS_109: see account_administration; `*` means this key
   #checkov:skip=CKV_AWS_111: same reason
-  #checkov:skip=CKV_AWS_283: the principal `*` is narrowed to one service-linked role of this account
   #checkov:skip=CKV_AWS_356: `*` means this key
   source_policy_documents = [data.aws_iam_policy_document.account_administration.json]
 
@@ -183,28 +181,6 @@ data "aws_iam_policy_document" "logs_key" {
         "events.amazonaws.com",
         "events.rds.amazonaws.com",
       ]
-    }
-  }
-
-  statement {
-    # A group's notifications are published by the same role that starts its instances; see compute_key for the principal.
-    sid       = "AutoScalingPublishesToTheTopic"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
-    resources = ["*"]
-
-    principals {
-      type        = "AWS"
-      identifiers = ["*"]
-    }
-    condition {
-      test     = "ArnEquals"
-      variable = "aws:PrincipalArn"
-      values   = [local.auto_scaling_role]
-    }
-    condition {
-      test     = "StringEquals"
-      variable = "kms:CallerAccount"
-      values   = [local.account_id]
     }
   }
 }

@@ -14,5 +14,8 @@ locals {
     release             = var.release
   }
 
-  user_data = templatefile("${path.module}/user_data.sh.tftpl", { instance = jsonencode(local.instance) })
+  user_data = templatefile("${path.module}/user_data.sh.tftpl", {
+    boot     = var.contract.boot
+    instance = jsonencode(local.instance)
+  })
 }

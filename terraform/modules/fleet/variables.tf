@@ -14,6 +14,7 @@ variable "contract" {
   description = "The decoded contract/instance.yaml: the names that the fabric and the instance share."
   type = object({
     artifacts       = object({ collection = string, models = string })
+    boot            = object({ description = string, playbook = string, program = string })
     lifecycle_hooks = object({ launch = string, terminate = string })
     metrics = object({
       namespace = string

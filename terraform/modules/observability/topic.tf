@@ -42,26 +42,6 @@ data "aws_iam_policy_document" "topic" {
     }
   }
 
-  # Auto Scaling publishes as its service-linked role, not as a service. Naming the role as the principal fails in an
-  # account where it does not exist yet, so the account is named and the role is the condition.
-  statement {
-    sid       = "AutoScalingNotifications"
-    actions   = ["sns:Publish"]
-    resources = [aws_sns_topic.this.arn]
-
-    principals {
-      type        = "AWS"
-      identifiers = ["arn:${local.partition}:iam::${local.account}:root"]
-    }
-
-    condition {
-      test     = "ArnLike"
-      variable = "aws:PrincipalArn"
-      # The * is the role's suffix: a group may use a service-linked role of its own.
-      values = ["arn:${local.partition}:iam::${local.account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling*"]
-    }
-  }
-
   statement {
     sid       = "OnlyOverTls"
     effect    = "Deny"

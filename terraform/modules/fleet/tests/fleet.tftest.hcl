@@ -30,6 +30,7 @@ variables {
   artifact_bucket = "artifacts"
   contract = {
     artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{name}/{digest}" }
+    boot            = { description = "/etc/instance.json", playbook = "a.b.boot", program = "/usr/local/sbin/boot" }
     lifecycle_hooks = { launch = "ready", terminate = "drained" }
     metrics = {
       namespace = "OllamaGPU"

@@ -78,6 +78,7 @@ def both(driver: Driver, plain: Driver) -> dict[str, Any]:
         [str(COMMAND), "deploy", "--env", "local"], driver
     )
     figures["driver: terraform's share"] = shares(driver)
+    figures["embedded AWS with the fabric: MiB"] = server_memory(driver)
     pairs: dict[str, list[Measured]] = defaultdict(list)
     for number in range(PLANS):
         say(f"second plans, pair {number + 1} of {PLANS}")
@@ -167,6 +168,12 @@ def watch(root: int, peaks: dict[str, float], done: threading.Event) -> None:
                     sums[process.name()[:24]] += process.memory_info().rss / 2**20
         for name, total in sums.items():
             peaks[name] = max(peaks[name], total)
+
+
+def server_memory(side: Driver) -> int:
+    """Resident set of the embedded AWS, in MiB."""
+    record = json.loads((side.work / "embedded-aws" / "server.json").read_text())
+    return round(psutil.Process(record["pid"]).memory_info().rss / 2**20)
 
 
 def shares(side: Driver) -> dict[str, float]:

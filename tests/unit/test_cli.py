@@ -28,7 +28,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         (NoCredentialsError(), 1, "No AWS credentials"),
         (ConnectTimeoutError(endpoint_url="https://sts.example"), 1, "call to AWS failed"),
         (ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadBucket"), 1, "AWS denies HeadBucket"),
-        (OSError(28, "No space left on device", "/work/plan"), 1, "No space left on device (/work/plan)"),
+        (OSError(28, "No space left on device", "/var/plan"), 1, "No space left on device (/var/plan)"),
         (KeyboardInterrupt(), 130, "Interrupted"),
     ],
 )

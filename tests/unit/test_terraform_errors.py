@@ -14,7 +14,7 @@ from ollama_gpu.terraform.causes import Context
 from ollama_gpu.terraform.errors import Interrupted, explain, unexplained, warnings
 from ollama_gpu.terraform.events import Diagnostic
 
-LOG = Path("/work/logs/run.jsonl")
+LOG = Path("/var/logs/run.jsonl")
 LOCK = """Error message: operation error S3: PutObject, https response error StatusCode: 412, api error
 Lock Info:
   ID:        4a37f7df-0ab6-17a5-e9e1-0e1d6c2ba2ab

@@ -56,12 +56,10 @@ def bootstrap(env: Env = "local", json: Json = False) -> None:
 def preflight(env: Env = "local", json: Json = False) -> None:
     """Check all that can be refused before money is spent."""
     from ollama_gpu import deploy as steps
-    from ollama_gpu import preflight as look
     from ollama_gpu.context import open_context
 
     context = open_context(env, start_embedded=True)
-    steps.prepare(context, _view())
-    _report("preflight", look.run(context.environment, context.contract, context.aws), json)
+    _report("preflight", steps.check(context, _view()), json)
 
 
 @app.command()

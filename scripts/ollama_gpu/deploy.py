@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ollama_gpu import bootstrap, checks, images, leftovers, preflight, secret_values
+from ollama_gpu import bootstrap, checks, images, leftovers, preflight, secret_values, toolchain
 from ollama_gpu.approval import Approval
+from ollama_gpu.checks import Check
 from ollama_gpu.console import note
 from ollama_gpu.context import Context, embedded_aws
 from ollama_gpu.errors import UserError
@@ -19,9 +20,11 @@ def deploy(context: Context, approval: Approval, view: ProgressView) -> dict[str
     Raises UserError at the first step that fails; every step can be repeated, so the remedy is always to run
     the command again once the cause is gone.
     """
-    prepare(context, view)
-    rows = preflight.run(context.environment, context.contract, context.aws)
+    rows = check(context, view)
     note(f"preflight: {preflight.summary(rows)}")
+    for row in rows:
+        if row.state == "warning":
+            note(f"warning: {row.what}: {row.seen}. {row.remedy}")
     checks.require(rows, "Preflight")
 
     fabric = Fabric(context, view)
@@ -47,8 +50,18 @@ def prepare(context: Context, view: ProgressView) -> None:
         bootstrap.run(context, view)
 
 
+def check(context: Context, view: ProgressView) -> list[Check]:
+    """Preflight: this machine's Terraform and then, where that will do, everything that AWS can tell beforehand."""
+    tools = toolchain.rows(context.paths, context.environment.name)
+    if any(row.state == "failed" for row in tools):
+        return tools
+    prepare(context, view)
+    return tools + preflight.run(context.environment, context.contract, context.aws)
+
+
 def plan(context: Context, view: ProgressView) -> SavedPlan:
     """What a deploy would change; nothing is changed."""
+    checks.require(toolchain.rows(context.paths, context.environment.name), "This machine's check")
     prepare(context, view)
     fabric = Fabric(context, view)
     fabric.init()

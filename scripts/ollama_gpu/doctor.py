@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 
-from ollama_gpu import environments
+from ollama_gpu import environments, toolchain
 from ollama_gpu.checks import Check
 from ollama_gpu.embedded_aws.process import EmbeddedAws
 from ollama_gpu.errors import UserError
 from ollama_gpu.paths import Paths
-from ollama_gpu.progress import progress_view
-from ollama_gpu.terraform.adapter import Terraform
-from ollama_gpu.terraform.installation import find_provider_mirrors
 
 FREE_GIB = 5
 """Terraform's data, plans and logs of an environment take about 1 GiB (the AWS provider alone 0.7)."""
@@ -22,14 +18,7 @@ FREE_GIB = 5
 def run(paths: Paths, environment: str) -> list[Check]:
     """Rows about Python, Terraform, its provider, tools, disk, the environment's files and the embedded AWS."""
     rows = [Check("Python", "ok", ".".join(str(part) for part in sys.version_info[:3]))]
-    try:
-        folder = paths.environment(environment)
-        view = progress_view(console_is_terminal=False, quiet=True)
-        found = Terraform(paths.terraform, folder / "terraform", folder / "logs", {}, view, environment).version()
-        rows.append(Check("Terraform", "ok", f"{found.terraform} at {found.executable}"))
-        rows.append(Check("provider", "ok", find_provider_mirrors(paths.work, os.environ).explanation))
-    except UserError as error:
-        rows.append(Check("Terraform", "failed", error.message, error.remedy))
+    rows += toolchain.rows(paths, environment)
     rows += [_tool("git", "its commit is the release"), _tool("make", "it is the front door")]
     rows.append(_disk(paths))
     rows.append(_environment(paths, environment))

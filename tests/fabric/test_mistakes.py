@@ -66,10 +66,16 @@ def test_terraform_is_too_old(driver: Driver, tmp_path: Path) -> None:
     old.parent.mkdir()
     old.write_text('#!/bin/sh\necho \'{"terraform_version": "1.5.7", "provider_selections": {}}\'\n')
     old.chmod(old.stat().st_mode | stat.S_IEXEC)
-    seen = with_variables(driver, PATH=f"{old.parent}:{os.environ['PATH']}").run("doctor")
+    outdated = with_variables(driver, PATH=f"{old.parent}:{os.environ['PATH']}")
+    seen = outdated.run("doctor")
     assert seen.status == 1
     assert "1.5.7" in seen.out
     assert "1.11" in seen.out
+    try:
+        for verb in ("plan", "deploy"):
+            assert outdated.run(verb, "--env", "local").refused("1.5.7", "1.11")
+    finally:
+        driver.run("local-down")
 
 
 def test_a_mirror_that_holds_no_provider(driver: Driver, tmp_path: Path) -> None:

@@ -147,7 +147,11 @@ def destroy(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json:
         note(f"ENV={env} is not running: there is nothing to destroy.")
     else:
         left = steps.destroy(open_context(env), Approval(yes, confirm), _view())
-        note(f"ENV={env}: {len(left)} resources left" if left else f"ENV={env}: nothing is left.")
+        note(
+            f"ENV={env}: {len(left)} left that Terraform does not know, as an interrupted run can leave. Remove by hand:"
+            if left
+            else f"ENV={env}: nothing is left."
+        )
     if json:
         print_json({"left": left})
     else:

@@ -50,15 +50,23 @@ def bootstrapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 @pytest.fixture(scope="session")
 def interrupted(driver: Driver) -> Run:
-    """A first deploy, ended by one Ctrl-C when Terraform had made a good part of the fabric."""
+    """A first deploy, ended by one Ctrl-C when most of the fabric was made and only slow resources were waited for.
+
+    Not earlier: a create whose answer Ctrl-C cuts off is known to nobody, on AWS as here (docs/traps.md), and the
+    last test counts what is left.
+    """
     process = driver.start("deploy", "--env", "local")
 
-    def under_way() -> bool:
+    def only_waiting() -> bool:
         assert process.poll() is None, process.communicate()
         logs = driver.logs("apply")
-        return bool(logs) and logs[-1].read_text().count('"type":"apply_complete"') >= 25
+        if not logs:
+            return False
+        text = logs[-1].read_text()
+        made = text.count('"type":"apply_complete"')
+        return made >= 100 and 1 <= text.count('"type":"apply_start"') - made <= 3
 
-    wait_for(under_way, "25 resources of the first apply", 240)
+    wait_for(only_waiting, "the first apply to wait for its slow resources", 300)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=240)
     return Run(process.returncode, out, err)

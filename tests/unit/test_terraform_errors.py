@@ -153,6 +153,18 @@ def test_a_stale_plan_and_an_unsaved_state_say_what_to_do() -> None:
     assert "errored.tfstate" in explained(error("Failed to persist state to backend", "denied")).remedy
 
 
+def test_what_an_interrupted_run_made_and_forgot_is_named_with_the_way_out() -> None:
+    found = explained(
+        error(
+            "creating IAM Role (ollama-gpu-dev-backup): operation error IAM: CreateRole, StatusCode: 409, "
+            "EntityAlreadyExists: Role with name ollama-gpu-dev-backup already exists."
+        )
+    )
+    assert "not in the state of dev" in found.message
+    assert "ollama-gpu-dev-backup" in found.message
+    assert "terraform import" in found.remedy
+
+
 def test_noise_is_shown_when_there_is_nothing_else() -> None:
     assert explained(error("execution halted")).message == "execution halted"
 

@@ -145,6 +145,14 @@ def _state_not_saved(_match: re.Match[str], context: Context) -> Explanation:
     )
 
 
+def _exists_already(match: re.Match[str], context: Context) -> Explanation:
+    return (
+        f"It exists, but is not in the state of {context.environment}: {match.string.splitlines()[0]}",
+        "An interrupted run made it, or somebody else did. Delete it, or take it over with `terraform import`; "
+        "then repeat the command.",
+    )
+
+
 _REASONS = (
     (r"(?:Failed to save|Failed to persist|Error saving) state", _state_not_saved),
     (r"(?:Error acquiring the state lock|Failed to unlock state).*?Lock Info:.*", _lock_held),
@@ -168,6 +176,11 @@ _REASONS = (
     (
         r"[Nn]o valid credential sources|NoCredentialProviders|failed to refresh cached credentials",
         _credentials_missing,
+    ),
+    (
+        r"EntityAlreadyExists|InvalidGroup\.Duplicate|BucketAlreadyOwnedByYou|AlreadyExists(?:Exception|Fault)?\b"
+        r"|Duplicate\w+Name|ResourceExistsException",
+        _exists_already,
     ),
     (r"request send failed.*|dial tcp.*", _unreachable),
 )

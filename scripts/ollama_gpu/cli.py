@@ -148,7 +148,7 @@ def destroy(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json:
     else:
         left = steps.destroy(open_context(env), Approval(yes, confirm), _view())
         note(
-            f"ENV={env}: {len(left)} left that Terraform does not know, as an interrupted run can leave. Remove by hand:"
+            f"ENV={env}: {len(left)} left that no state knows, as an interrupted run can leave. Remove by hand:"
             if left
             else f"ENV={env}: nothing is left."
         )

@@ -4,12 +4,17 @@ us."""
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from . import identity
 from .exclusion import backends_lock
+
+log = logging.getLogger(__name__)
 
 Wsgi = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
@@ -37,17 +42,51 @@ def build(region: str) -> Wsgi:
     return HealthPage(FailFast(TakingTurns(DomainDispatcherApplication(create_backend_app))))
 
 
+class LostAnswers:
+    """Gives an SDK's retry the answer that it missed, instead of doing the work twice.
+
+    A retry carries its first attempt's invocation id. When that attempt succeeded, only its answer was lost on the
+    way; done again, a create would fail with "already exists". Refused requests are done again, as AWS does.
+    """
+
+    KEPT = 256  # answers, of a few KB each: a retry comes within seconds
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, tuple[str, list[tuple[str, str]], bytes]] = OrderedDict()
+
+    def once(self, environ: WSGIEnvironment, start_response: StartResponse, application: Wsgi) -> Iterable[bytes]:
+        identifier = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "")
+        if identifier in self._kept:
+            status, headers, body = self._kept[identifier]
+            log.info("a retry of %s gets the answer that it missed", identifier)
+            start_response(status, headers)
+            return [body]
+        said: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def listening(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            said.append((status, headers))
+            return start_response(status, headers, *more)
+
+        body = b"".join(application(environ, listening))
+        if identifier and said and said[-1][0].startswith("2"):
+            self._kept[identifier] = (*said[-1], body)
+            if len(self._kept) > self.KEPT:
+                self._kept.popitem(last=False)
+        return [body]
+
+
 class TakingTurns:
     """Lets one request at a time reach the backends; a long poll must not hold up the others."""
 
     def __init__(self, application: Wsgi) -> None:
         self._application = application
+        self._answers = LostAnswers()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if "/sqs/" in environ.get("HTTP_AUTHORIZATION", ""):  # ReceiveMessage waits up to 20 s for a message
             return self._application(environ, start_response)
         with backends_lock:
-            return [b"".join(self._application(environ, start_response))]
+            return self._answers.once(environ, start_response, self._application)
 
 
 class HealthPage:

@@ -133,6 +133,16 @@ class Aws:
         return Identity(answer["Account"], answer["Arn"])
 
 
+def parameter(aws: Aws, name: str) -> str | None:
+    """The value of an SSM parameter, or None where it does not exist."""
+    try:
+        return aws.ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    except ClientError as error:
+        if code_of(error) == "ParameterNotFound":
+            return None
+        raise
+
+
 def code_of(error: ClientError) -> str:
     """AWS's error code, such as ``ParameterNotFound``."""
     return str(error.response.get("Error", {}).get("Code", ""))

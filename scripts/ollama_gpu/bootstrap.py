@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ollama_gpu import images
-from ollama_gpu.aws import code_of
+from ollama_gpu.aws import code_of, parameter
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
@@ -128,10 +128,4 @@ def _object_exists(context: Context) -> bool:
 
 
 def _image_known(context: Context) -> bool:
-    try:
-        context.aws.ssm.get_parameter(Name=context.contract.parameter("image", context.environment.name))
-    except ClientError as error:
-        if code_of(error) == "ParameterNotFound":
-            return False
-        raise
-    return True
+    return parameter(context.aws, context.contract.parameter("image", context.environment.name)) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
-from ollama_gpu.aws import Aws, code_of
+from ollama_gpu.aws import Aws, code_of, parameter
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
@@ -19,21 +19,14 @@ def ensure(environment: Environment, contract: Contract, aws: Aws) -> str | None
     Instances of a stock image converge to the same state by the same roles, only slower.
     """
     name = contract.parameter("image", environment.name)
-    try:
-        aws.ssm.get_parameter(Name=name)
+    if parameter(aws, name) is not None:
         return None
-    except ClientError as error:
-        if code_of(error) != "ParameterNotFound":
-            raise
-    try:
-        stock = aws.ssm.get_parameter(Name=STOCK_PARAMETER)["Parameter"]["Value"]
-    except ClientError as error:
-        if code_of(error) != "ParameterNotFound":
-            raise
+    stock = parameter(aws, STOCK_PARAMETER)
+    if stock is None:
         raise UserError(
             f"{environment.region} has no public parameter {STOCK_PARAMETER}.",
             f"Bake an image, or write an AMI id into the parameter {name} yourself.",
-        ) from error
+        )
     aws.ssm.put_parameter(
         Name=name,
         Description="AMI of the next launch template version",

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ollama_gpu.aws import Aws, code_of, explain
+from ollama_gpu.aws import Aws, code_of, explain, parameter
 from ollama_gpu.checks import Check
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment, Fleet
@@ -288,11 +288,8 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
     source = "image_id"
     if image_id is None:
         source = contract.parameter("image", environment.name)
-        try:
-            image_id = aws.ssm.get_parameter(Name=source)["Parameter"]["Value"]
-        except ClientError as error:
-            if code_of(error) != "ParameterNotFound":
-                raise
+        image_id = parameter(aws, source)
+        if image_id is None:
             return Check(
                 "image",
                 "failed",
@@ -322,13 +319,10 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
 def release(environment: Environment, contract: Contract, aws: Aws) -> Check:
     """Instances converge to the release that this parameter names, and wait ten minutes for it."""
     name = contract.parameter("release", environment.name)
-    try:
-        value = aws.ssm.get_parameter(Name=name)["Parameter"]["Value"]
-    except ClientError as error:
-        if code_of(error) != "ParameterNotFound":
-            raise
-        if environment.embedded:
-            return Check("release", "skipped", "instances are records here: none of them boots")
+    value = parameter(aws, name)
+    if value is None and environment.embedded:
+        return Check("release", "skipped", "instances are records here: none of them boots")
+    if value is None:
         return Check(
             "release",
             "warning",

@@ -10,7 +10,7 @@ JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
 YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(READS) deploy destroy unlock local-down test bench lock
+.PHONY: help setup $(READS) deploy destroy unlock bake local-down test bench docs lock
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -38,6 +38,9 @@ destroy: setup ## remove an environment, data and all
 unlock: setup ## release the lock of a run that is dead, by its LOCK id
 	@$(OLLAMA_GPU) unlock --env $(ENV) $(LOCK)
 
+bake: setup ## make the machine image and publish it (FORCE=1: although its content is unchanged)
+	@$(OLLAMA_GPU) bake --env $(ENV) $(JSON_FLAG) $(if $(filter-out 0,$(FORCE)),--force)
+
 local-down: setup ## stop the embedded AWS
 	@$(OLLAMA_GPU) local-down
 
@@ -46,6 +49,9 @@ test: setup ## every tier of tests
 
 bench: setup ## measure plan, apply, destroy, the driver's overhead
 	@.venv/bin/python -m tests.bench $(JSON_FLAG)
+
+docs: setup ## generate the roles' READMEs from their argument specs
+	@.venv/bin/python -m ollama_gpu.role_readmes
 
 UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command "make lock"

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +82,47 @@ def static() -> Outcome:
         validate = ["terraform", f"-chdir={root}", "validate", "-no-color"]
         results.append(initialised(root, env) and call(validate, env_for(root, env)))
     return tally(results)
+
+
+def collection() -> Outcome:
+    """The Ansible tree, and the collection as it ships: built, installed, judged by Ansible's own tools."""
+    bin_folder = PYTHON.parent
+    env = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+    lint_docs = [str(bin_folder / "antsibull-docs"), "lint-collection-docs", "--plugin-docs", "--skip-rstcheck"]
+    return tally(
+        [
+            call([str(bin_folder / "yamllint"), "--strict", "."], env),
+            call([str(bin_folder / "ansible-lint"), "-q"], env),
+            call([str(PYTHON), "-m", "tests.ansible_sanity"], env),
+            call([*lint_docs, "ansible_collections/ollama/gpu"], env),
+        ]
+    )
+
+
+def molecule() -> Outcome:
+    """Every scenario from nothing to nothing. A scenario counts as one check, and so does each of its tests."""
+    if os.geteuid() != 0 and subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
+        return Outcome(not_run="needs Docker: start it, or run this as root, which installs and starts it")
+    bin_folder = PYTHON.parent
+    env = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1", "PY_COLORS": "0"}
+    if not call([str(bin_folder / "ollama-gpu"), "lab", "supply"], env):
+        return Outcome(failed=1)
+    counts = Counter[str]()
+    for scenario in sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")):
+        log = WORK / f"molecule-{scenario}.log"
+        command = [str(bin_folder / "molecule"), "test", "--scenario-name", scenario]
+        print(f"$ molecule test --scenario-name {scenario} > {log.relative_to(ROOT)}", flush=True)
+        with log.open("w") as output:
+            ran = subprocess.run(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+        counts["passed" if ran.returncode == 0 else "failed"] += 1
+        text = log.read_text(errors="replace")
+        for line in re.findall(r"^=+ (.*) in [0-9.]+s.*=+$", text, re.MULTILINE):
+            print(f"  {scenario}: {line}", flush=True)
+            for number, kind in re.findall(r"(\d+) (passed|failed|skipped|error)", line):
+                counts["failed" if kind == "error" else kind] += int(number)
+        if ran.returncode != 0:
+            print(text[-6000:])
+    return Outcome(counts["passed"], counts["failed"], counts["skipped"])
 
 
 def security() -> Outcome:
@@ -188,10 +231,12 @@ ROOTS = ("terraform", "terraform/bootstrap")
 
 TIERS = (
     Tier("static", "ruff, mypy --strict, terraform fmt and validate", static),
+    Tier("collection", "yamllint, ansible-lint, ansible-test sanity and documentation of what ships", collection),
     Tier("security", "checkov over the Terraform tree", security),
     Tier("plan", "terraform test with mock providers", plans),
     Tier("unit", "the driver's parts", suite("tests/unit")),
     Tier("embedded", "the embedded AWS, service by service", suite("tests/embedded_aws")),
+    Tier("molecule", "the roles in systemd containers: real packages, a real model, NVIDIA's real modules", molecule),
     Tier("fabric", "make deploy, plan, destroy with ENV=local, and what can go wrong", suite("tests/fabric")),
     Tier("gpu", "inference on a GPU", gpu),
 )

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ollama_gpu.bake.commands import bake
 from ollama_gpu.errors import UserError
+from ollama_gpu.lab.commands import lab
 
 if TYPE_CHECKING:
     from ollama_gpu.progress import ProgressView
@@ -22,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(bake)
+app.add_typer(lab, name="lab")
 
 Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ollama_gpu import bootstrap, checks, images, leftovers, preflight, secret_values, toolchain
+from ollama_gpu import (
+    bootstrap,
+    checks,
+    collection,
+    images,
+    leftovers,
+    preflight,
+    releases,
+    secret_values,
+    toolchain,
+)
 from ollama_gpu.approval import Approval
 from ollama_gpu.checks import Check
 from ollama_gpu.console import note
@@ -33,9 +43,11 @@ def deploy(context: Context, approval: Approval, view: ProgressView) -> dict[str
     plan = fabric.plan()
     if plan.changes:
         approval.obtain(context.environment, plan.review)
+        _publish(context)  # before the apply: the first instances boot while it is still going on
         fabric.apply(plan)
     else:
         note("plan: no changes")
+        _publish(context)
 
     outputs = fabric.outputs()
     _settle_secrets(context, outputs)
@@ -84,10 +96,18 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
         approval.obtain(context.environment, plan.review, destroying=True)
         fabric.apply(plan)
     images.forget(context.environment, context.contract, context.aws)
+    releases.forget(context.environment, context.contract, context.aws)
     left = leftovers.find(context.environment.name, context.contract.project, context.aws)
     if context.environment.embedded and not left:
         embedded_aws(context.paths, context.environment.region).stop()
     return left
+
+
+def _publish(context: Context) -> None:
+    archive = collection.build(context.paths.repository, context.paths.environment(context.environment.name))
+    release = releases.current(context.paths.repository)
+    if releases.publish(context.environment, context.contract, context.aws, release, archive):
+        note(f"release: {release} is published, its collection has sha256 {archive.sha256[:12]}")
 
 
 def _settle_secrets(context: Context, outputs: dict[str, Any]) -> None:

@@ -50,7 +50,6 @@ def run(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
         lambda: quotas(environment, aws),
         lambda: [certificate(environment, aws)],
         lambda: [image(environment, contract, aws)],
-        lambda: [release(environment, contract, aws)],
     ]
     rows = [identity]
     for check in checks:
@@ -314,22 +313,6 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
             "Use an available x86_64 image.",
         )
     return Check("image", "ok", f"{image_id} {found[0].get('Name', '')} ({source})")
-
-
-def release(environment: Environment, contract: Contract, aws: Aws) -> Check:
-    """Instances converge to the release that this parameter names, and wait ten minutes for it."""
-    name = contract.parameter("release", environment.name)
-    value = parameter(aws, name)
-    if value is None and environment.embedded:
-        return Check("release", "skipped", "instances are records here: none of them boots")
-    if value is None:
-        return Check(
-            "release",
-            "warning",
-            f"the parameter {name} does not exist: instances will wait for it, give up and be replaced",
-            "This version makes the fabric only. Keep it at its minimum until a release is published.",
-        )
-    return Check("release", "ok", value)
 
 
 def _fleets(environment: Environment) -> dict[str, Fleet]:

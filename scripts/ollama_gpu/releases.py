@@ -1,9 +1,18 @@
-"""What is being deployed: the release that tags every resource."""
+"""What is being deployed: the release that tags every resource, and what instances need to converge to it."""
 
 from __future__ import annotations
 
+import base64
+import json
 import subprocess
 from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from ollama_gpu.aws import Aws, code_of, parameter
+from ollama_gpu.collection import Archive
+from ollama_gpu.contract import Contract
+from ollama_gpu.environments import Environment
 
 
 def current(repository: Path) -> str:
@@ -21,3 +30,44 @@ def current(repository: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unversioned"
     return described.stdout.strip()
+
+
+def publish(environment: Environment, contract: Contract, aws: Aws, release: str, archive: Archive) -> bool:
+    """Put the release's collection into the artifact bucket and name it in the parameter that instances read.
+
+    False when exactly this is published already. The archive comes first: whoever reads the parameter finds it there.
+    """
+    name = contract.parameter("release", environment.name)
+    value = json.dumps({"release": release, "collection_sha256": archive.sha256}, sort_keys=True)
+    if parameter(aws, name) == value:
+        return False
+    aws.s3.put_object(
+        Bucket=contract.artifact_bucket(aws.identity.account, environment.region),
+        Key=contract.artifacts["collection"].format(release=release),
+        Body=archive.path.read_bytes(),
+        ChecksumSHA256=base64.b64encode(bytes.fromhex(archive.sha256)).decode(),
+    )
+    aws.ssm.put_parameter(
+        Name=name, Description="The release that instances converge to", Value=value, Type="String", Overwrite=True
+    )
+    tags = contract.tags  # put_parameter refuses tags together with Overwrite
+    aws.ssm.add_tags_to_resource(
+        ResourceType="Parameter",
+        ResourceId=name,
+        Tags=[
+            {"Key": tags["project"], "Value": contract.project},
+            {"Key": tags["environment"], "Value": environment.name},
+            {"Key": tags["managed_by"], "Value": "ollama-gpu"},
+            {"Key": tags["release"], "Value": release},
+        ],
+    )
+    return True
+
+
+def forget(environment: Environment, contract: Contract, aws: Aws) -> None:
+    """Remove the parameter; what was published stays in the artifact bucket for other environments and for rollback."""
+    try:
+        aws.ssm.delete_parameter(Name=contract.parameter("release", environment.name))
+    except ClientError as error:
+        if code_of(error) != "ParameterNotFound":
+            raise

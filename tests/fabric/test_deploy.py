@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -29,6 +30,14 @@ def test_ctrl_c_during_apply_ends_with_130_and_says_what_happens(interrupted: Ru
 def test_a_deploy_after_the_interruption_completes(deployed: dict[str, Any]) -> None:
     assert deployed["url"] == "https://chat.ollama-gpu.test"
     assert set(deployed["fleets"]) == {"interactive", "batch"}
+
+
+def test_instances_find_the_release_that_was_deployed(deployed: dict[str, Any], aws: Any) -> None:
+    name = AGREED.parameter("release", "local")
+    published = json.loads(aws.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+    key = AGREED.artifacts["collection"].format(release=published["release"])
+    archive = aws.client("s3").get_object(Bucket=deployed["artifact_bucket"], Key=key)["Body"].read()
+    assert hashlib.sha256(archive).hexdigest() == published["collection_sha256"]
 
 
 def test_a_second_plan_is_empty(driver: Driver, deployed: dict[str, Any]) -> None:

@@ -95,8 +95,7 @@ def test_the_configuration_is_valid(account: Account) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_preflight_finds_nothing_in_the_way_of_the_shipped_variables(account: Account, name: str) -> None:
     rows = preflight.run(context(account, name).environment, AGREED, account.aws)
-    assert [row for row in rows if row.state == "failed"] == []
-    assert [row.what for row in rows if row.state == "warning"] == ["release"]
+    assert [row for row in rows if row.state in ("failed", "warning")] == []
 
 
 def test_a_lock_on_prod_stops_prod_and_nobody_else(account: Account, planned: Planned) -> None:

@@ -330,18 +330,6 @@ def test_an_image_for_another_processor_cannot_start(aws: Aws) -> None:
     assert refused(preflight.image(environment(image_id=arm), AGREED, aws), "arm64", "x86_64")
 
 
-def test_a_release_that_nobody_published_is_a_warning_and_a_published_one_is_shown(aws: Aws) -> None:
-    row = preflight.release(environment(), AGREED, aws)
-    assert row.state == "warning"
-    assert AGREED.parameter("release", "prod") in row.seen
-    name = AGREED.parameter("release", "prod")
-    aws.ssm.put_parameter(Name=name, Value='{"release": "0ed0cdc9bb8b"}', Type="String")
-    try:
-        assert "0ed0cdc9bb8b" in preflight.release(environment(), AGREED, aws).seen
-    finally:
-        aws.ssm.delete_parameter(Name=name)
-
-
 def test_one_run_shows_every_obstacle_at_once(aws: Aws) -> None:
     rows = preflight.run(environment("g5.xlarge", "g5.huge", max_size=10_000), AGREED, aws)
     assert [(row.what, row.state) for row in rows] == [
@@ -352,9 +340,8 @@ def test_one_run_shows_every_obstacle_at_once(aws: Aws) -> None:
         ("quota L-DB2E81BA", "failed"),
         ("certificate", "failed"),
         ("image", "failed"),
-        ("release", "warning"),
     ]
-    assert preflight.summary(rows) == "8 checks, 5 failed"
+    assert preflight.summary(rows) == "7 checks, 5 failed"
 
 
 def test_a_refusal_by_aws_is_a_row_and_the_other_checks_go_on(aws: Aws) -> None:

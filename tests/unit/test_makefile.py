@@ -31,6 +31,8 @@ def test_the_readme_lists_every_verb_of_the_command() -> None:
 def test_every_verb_of_the_readme_has_a_recipe(verb: str) -> None:
     if verb in ("test", "bench"):
         assert "-m tests." in recipe(verb)
+    elif verb == "docs":
+        assert "-m ollama_gpu.role_readmes" in recipe(verb)
     else:
         assert f"ollama-gpu {verb}" in recipe(verb)
 

@@ -17,5 +17,7 @@ locals {
   user_data = templatefile("${path.module}/user_data.sh.tftpl", {
     boot     = var.contract.boot
     instance = jsonencode(local.instance)
+    # The file that the role boot puts into a baked image. Packed, for EC2 takes 16 KB.
+    program = base64gzip(file("${path.module}/../../../ansible_collections/ollama/gpu/roles/boot/files/ollama-gpu-boot"))
   })
 }

@@ -1,0 +1,105 @@
+#!/usr/bin/python
+# Copyright: The ollama-gpu maintainers
+# Apache License 2.0 (see https://www.apache.org/licenses/LICENSE-2.0)
+"""Reads secrets of the Secrets Manager."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: secret_info
+short_description: Reads secrets of AWS Secrets Manager
+version_added: "0.1.0"
+description:
+  - Reads secrets with the credentials of the host that it runs on, an instance's role as a rule.
+  - Waits for one that has no value yet, for the first deploy starts instances before it fills the secrets.
+  - Set C(no_log) on the task; a failure's message holds no secret and can be shown.
+options:
+  names:
+    description: The secrets to read, name or ARN, each by the key that its value is returned under.
+    type: dict
+    required: true
+  wait_seconds:
+    description: How long to wait for a secret that does not exist or has no value.
+    type: int
+    default: 0
+  region:
+    description: AWS region.
+    type: str
+    required: true
+  endpoint_url:
+    description: Address of AWS where it is not the usual one; the variable E(AWS_ENDPOINT_URL) otherwise.
+    type: str
+attributes:
+  check_mode:
+    description: It changes nothing, so check mode makes no difference.
+    support: full
+requirements:
+  - boto3 >= 1.20
+author:
+  - The ollama-gpu maintainers (@ollama-gpu)
+"""
+
+EXAMPLES = r"""
+- name: Read what Open WebUI needs
+  ollama.gpu.secret_info:
+    names:
+      database: ollama-gpu/prod/database
+    region: eu-central-1
+  register: secrets
+  no_log: true
+"""
+
+RETURN = r"""
+secrets:
+  description: The value of each secret by its key; a JSON object or array is parsed.
+  returned: success
+  type: dict
+  sample:
+    database:
+      username: open_webui
+      password: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER
+"""
+
+import time  # noqa: E402 - ansible-test wants the documentation first
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible_collections.ollama.gpu.plugins.module_utils.aws import (  # noqa: E402
+    CONNECTION_SPEC,
+    client,
+    code,
+    errors,
+    parsed,
+)
+
+POLL_SECONDS = 5
+
+
+def read(module, manager, name, deadline):
+    while True:
+        try:
+            return parsed(manager.get_secret_value(SecretId=name)["SecretString"])
+        except errors() as error:
+            if code(error) != "ResourceNotFoundException":
+                module.fail_json(msg=f"The secret {name} cannot be read: {error}")
+            if time.monotonic() >= deadline:
+                module.fail_json(msg=f"The secret {name} has no value: run the deploy of this environment again.")
+        time.sleep(POLL_SECONDS)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            **CONNECTION_SPEC,
+            "names": {"type": "dict", "required": True},
+            "wait_seconds": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    manager = client(module, "secretsmanager")
+    deadline = time.monotonic() + module.params["wait_seconds"]
+    values = {key: read(module, manager, name, deadline) for key, name in module.params["names"].items()}
+    module.exit_json(changed=False, secrets=values)
+
+
+if __name__ == "__main__":
+    main()

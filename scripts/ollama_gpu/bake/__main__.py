@@ -1,0 +1,91 @@
+"""What the play asks, one verb a call: `python -m ollama_gpu.bake VERB --env NAME ...`; answers are JSON.
+
+plan       what there is to do; the request is JSON on standard input
+register   ENV=local: an image id for a container image
+publish    make an image the environment's
+prune      remove old images that nothing uses
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ollama_gpu import images
+from ollama_gpu.aws import explain
+from ollama_gpu.bake import engine, plan
+from ollama_gpu.context import Context, open_context
+from ollama_gpu.errors import UserError
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        answer = _answer(options)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    except (BotoCoreError, ClientError) as error:
+        print(explain(error), file=sys.stderr)
+        return 1
+    print(json.dumps(answer, indent=2))
+    return 0
+
+
+def _answer(options: argparse.Namespace) -> Any:
+    context = open_context(options.env, start_embedded=True)
+    match options.verb:
+        case "plan":
+            request = json.loads(sys.stdin.read() or "{}")
+            return plan.make(context, plan.Request(**request))
+        case "register":
+            labels = json.loads(options.tags)
+            return {
+                "image_id": images.register_container(
+                    context.contract, context.aws, options.name, options.container, labels
+                )
+            }
+        case "publish":
+            return {"changed": images.publish(options.env, context.contract, context.aws, options.image)}
+        case _:
+            return {"removed": _prune(context, options.keep)}
+
+
+def _prune(context: Context, keep: int) -> list[str]:
+    used = images.in_use(context.contract, context.aws, versions=keep)
+    removed = []
+    known = images.baked(context.contract, context.aws)
+    old = images.prunable(known, used, keep)
+    for image in old:
+        images.deregister(context.aws, image)
+        removed.append(f"{image.name} ({image.identifier})")
+    if context.environment.embedded:
+        kept = {image.container for image in known if image not in old}
+        # the embedded AWS forgets its images with its process, the engine does not
+        for container in engine.baked()[keep:]:
+            if container.reference not in kept and engine.remove_image(container.reference):
+                removed.append(container.reference)
+    return removed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ollama_gpu.bake", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, options in {
+        "plan": (),
+        "register": ("--name", "--container", "--tags"),
+        "publish": ("--image",),
+        "prune": ("--keep",),
+    }.items():
+        sub = verbs.add_parser(verb)
+        for option in ("--env", *options):
+            sub.add_argument(option, required=True, type=int if option == "--keep" else str)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""The command `ollama-gpu bake`: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def bake(
+    env: Env = "local",
+    force: Annotated[bool, typer.Option("--force", help="Build although an image of the same content exists.")] = False,
+    extra: Annotated[
+        list[str] | None,
+        typer.Option("--extra-vars", "-e", metavar="NAME=VALUE", help="A variable of the play or of a role."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make the machine image and publish it; nothing to do when its content is unchanged."""
+    from ollama_gpu.bake import command
+    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.context import open_context
+
+    made = command.run(open_context(env, start_embedded=True), command.Asked(force, tuple(extra or ())))
+    if json:
+        print_json(made)
+    else:
+        print_table(f"ENV={env}", ("output", "value"), flatten(made))

@@ -1,0 +1,128 @@
+"""The command `ollama-gpu lab`: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+lab = typer.Typer(
+    help="What stands in for the outside world on one machine: real packages, models and images, served locally.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@lab.command()
+def supply(
+    anew: Annotated[
+        list[str] | None,
+        typer.Option("--anew", metavar="PART", help="Make this part again though it is there; `all` for every one."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make what is missing and serve it: engine, images, Ollama, a model, NVIDIA's toolkit, Open WebUI."""
+    import sys
+
+    from ollama_gpu import paths
+    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.lab.docker import Docker
+    from ollama_gpu.lab.places import locate
+    from ollama_gpu.lab.supply import supply as make
+    from ollama_gpu.progress import progress_view
+
+    view = progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
+    supplies = make(locate(paths.locate()), Docker(), view, anew or ())
+    if json:
+        print_json(supplies.variables())
+    else:
+        print_table("lab", ("variable", "value"), flatten(supplies.variables()))
+
+
+@lab.command()
+def status(json: Json = False) -> None:
+    """What is built, its versions, digests, sizes and addresses. Looks only."""
+    from ollama_gpu import paths
+    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.lab import status as look
+    from ollama_gpu.lab.docker import Docker
+    from ollama_gpu.lab.places import locate
+
+    seen = look.read(locate(paths.locate()), Docker())
+    if json:
+        print_json(seen)
+    else:
+        print_table("lab", ("what", "seen"), flatten(seen))
+
+
+@lab.command()
+def down(
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Also remove the images and everything that was built.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Remove the lab's containers, network and volumes."""
+    from dataclasses import asdict
+
+    from ollama_gpu import paths
+    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.lab.docker import Docker
+    from ollama_gpu.lab.places import locate
+    from ollama_gpu.lab.removal import remove
+
+    removed = asdict(remove(locate(paths.locate()), Docker(), cache))
+    if json:
+        print_json(removed)
+    else:
+        print_table("lab: removed", ("what", "names"), flatten(removed))
+
+
+data = typer.Typer(
+    help="Stand-ins for the managed stores: PostgreSQL with pgvector, and Redis.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+lab.add_typer(data, name="data")
+
+
+@data.command()
+def start(
+    name: Annotated[str, typer.Argument(help="The container's name, and the name that it answers to in the lab.")],
+    json: Json = False,
+) -> None:
+    """Start the stores with passwords of their own, or find them running."""
+    import sys
+
+    from ollama_gpu import paths
+    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.lab import data as tier
+    from ollama_gpu.lab.docker import Docker
+    from ollama_gpu.lab.places import locate
+    from ollama_gpu.progress import progress_view
+
+    where = locate(paths.locate())
+    view = progress_view(console_is_terminal=sys.stderr.isatty(), quiet=True)
+    folder = where.work / "data" / name
+    started = tier.start(name, (name,), tier.keep_secrets(folder), folder, tier.IMAGE.latest, Docker(), view)
+    described = {
+        "database": started.database,
+        "cache": started.cache,
+        "authority": str(started.authority),
+        "secrets": str(folder / "secrets"),
+    }
+    if json:
+        print_json(described)
+    else:
+        print_table(name, ("what", "where"), flatten(described))
+
+
+@data.command()
+def stop(name: Annotated[str, typer.Argument(help="The container's name.")]) -> None:
+    """Remove the stores and all that is in them."""
+    from ollama_gpu.lab import data as tier
+    from ollama_gpu.lab.docker import Docker
+
+    tier.stop(name, Docker())

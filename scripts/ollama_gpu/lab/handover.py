@@ -1,0 +1,65 @@
+"""What the lab made, as the variables that roles take it by: the one file that molecule and the bake load."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import mirror
+from .supplies import model, ollama, toolkit
+from .supplies.open_webui import PushedImage
+
+
+@dataclass(frozen=True)
+class Supplies:
+    """Everything that is there after a supply. ``engine`` is the Docker Engine's version."""
+
+    engine: str
+    base_image: str
+    data_image: str
+    ollama: ollama.Release
+    model: model.Store
+    toolkit: toolkit.Repository
+    open_webui: PushedImage
+
+    def variables(self) -> dict[str, Any]:
+        """Addresses as a container on the lab's network reaches them."""
+        return {
+            "lab_base_image": self.base_image,
+            "lab_data_image": self.data_image,
+            "lab_ollama_version": ollama.VERSION,
+            "lab_ollama_url": f"{mirror.ADDRESS}/ollama/v{ollama.VERSION}/{self.ollama.archive}",
+            "lab_ollama_checksum": f"sha256:{self.ollama.digest}",
+            "lab_ollama_checksum_url": f"{mirror.ADDRESS}/ollama/v{ollama.VERSION}/{ollama.CHECKSUMS}",
+            "lab_model_source": f"{mirror.ADDRESS}/models",
+            "lab_models": [{"name": model.NAME, "digest": self.model.digest}],
+            "lab_toolkit_version": f"{toolkit.VERSION}-1",
+            "lab_toolkit_repository": f"{mirror.ADDRESS}/apt",
+            "lab_toolkit_key": f"{mirror.ADDRESS}/apt/{toolkit.KEY}",
+            "lab_toolkit_key_checksum": f"sha256:{self.toolkit.key_digest}",
+            "lab_open_webui_image": self.open_webui.address,
+            "lab_insecure_registry": mirror.REGISTRY,
+        }
+
+
+def write(supplies: Supplies, file: Path) -> None:
+    """Write the variables file, unless it says the same already."""
+    text = "# Written by `ollama-gpu lab supply`.\n" + yaml.safe_dump(supplies.variables(), sort_keys=False)
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The variables as they were written; empty when nothing was supplied."""
+    if not file.is_file():
+        return {}
+    values: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return values

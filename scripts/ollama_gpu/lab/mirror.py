@@ -1,0 +1,119 @@
+"""One container that serves what was made, as `mirror` on the lab's network: files by nginx, images by a registry."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ollama_gpu.progress import ProgressView
+
+from . import execution
+from .docker import LABEL, NETWORK, Docker
+from .images import Image
+from .recipe import key
+from .stage import stage
+
+NAME = "ollama-gpu-mirror"
+ADDRESS = "http://mirror"
+REGISTRY = "mirror:5000"
+START_SECONDS = 20.0
+
+_START = Path(__file__).with_suffix(".sh").read_text(encoding="utf-8")
+_NGINX = Path(__file__).with_name("mirror-nginx.conf").read_text(encoding="utf-8")
+_REGISTRY = Path(__file__).with_name("mirror-registry.yml").read_text(encoding="utf-8")
+
+IMAGE = Image(
+    "mirror",
+    ("ca-certificates", "nginx-light", "docker-registry"),
+    files=(
+        ("usr/local/bin/mirror", _START),
+        ("etc/lab/nginx.conf", _NGINX),
+        ("etc/docker/registry/config.yml", _REGISTRY),
+    ),
+    changes=('CMD ["/bin/bash", "/usr/local/bin/mirror"]',),
+)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """The mirror of a cache folder."""
+
+    docker: Docker
+    cache: Path
+
+    def up(self, image: str, routes: Mapping[str, Path], view: ProgressView) -> None:
+        """Serve ``routes`` (path of the address, ending in a slash, to a folder in the cache); idempotent."""
+        changed = self._write_routes(routes)
+        wanted = key((self.docker.image(image) or {}).get("Id"), str(self.cache))
+        found = self.docker.container(NAME)
+        if found and found["State"]["Running"] and found["Config"]["Labels"].get(LABEL) == wanted:
+            if changed:
+                self.docker.output("exec", NAME, "nginx", "-c", "/etc/lab/nginx.conf", "-s", "reload")
+        else:
+            self._start(image, wanted)
+        if not self.answers():
+            remedy = f"See why with: docker logs {NAME}"
+            with stage(view, "mirror"):
+                execution.wait_for(self.answers, "the mirror to answer", START_SECONDS, remedy, view)
+
+    def down(self) -> bool:
+        """Remove the container; what it served stays. True when there was one."""
+        there = self.docker.container(NAME) is not None
+        self.docker.remove(NAME)
+        return there
+
+    def answers(self) -> bool:
+        """Do the file server and the registry both answer?"""
+        files = self.docker.published(NAME, 80)
+        return bool(files and _get(f"http://{files}/") and self.holds(None))
+
+    def push_address(self) -> str | None:
+        """Where this machine reaches the registry. Of loopback addresses Docker asks no TLS."""
+        return self.docker.published(NAME, 5000)
+
+    def holds(self, image: str | None) -> bool:
+        """Does the registry hold an image (``name@sha256:...``)? With None: does it answer at all?"""
+        address = self.push_address()
+        path = "" if image is None else image.replace("@", "/manifests/")
+        return bool(address and _get(f"http://{address}/v2/{path}"))
+
+    def _write_routes(self, routes: Mapping[str, Path]) -> bool:
+        blocks = [
+            f"  location {path} {{ alias /srv/cache/{folder.relative_to(self.cache)}/; }}\n"
+            for path, folder in sorted(routes.items())
+        ]
+        text = (
+            "server {\n  listen 80;\n  location = / { return 200 'mirror of ollama-gpu\\n'; }\n"
+            + "".join(blocks)
+            + "}\n"
+        )
+        file = self.cache / "mirror" / "routes.conf"
+        if file.is_file() and file.read_text(encoding="utf-8") == text:
+            return False
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return True
+
+    def _start(self, image: str, wanted: str) -> None:
+        registry = self.cache / "registry"
+        registry.mkdir(parents=True, exist_ok=True)
+        self.docker.remove(NAME)
+        self.docker.ensure_network()
+        self.docker.output(
+            "run", "--detach", "--name", NAME, f"--label={LABEL}={wanted}", "--restart=unless-stopped",
+            f"--network={NETWORK}", "--network-alias=mirror", "--publish=127.0.0.1::80", "--publish=127.0.0.1::5000",
+            f"--volume={self.cache}:/srv/cache:ro", f"--volume={registry}:/srv/registry", image,
+        )  # fmt: skip
+
+
+def _get(address: str) -> bool:
+    accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+    request = urllib.request.Request(address, headers={"Accept": accept})  # noqa: S310 - http on loopback
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

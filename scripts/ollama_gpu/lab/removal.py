@@ -1,0 +1,57 @@
+"""Takes the lab away: what carries its label, and the cache when that is asked."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+
+from ollama_gpu.errors import UserError
+
+from . import recipe
+from .docker import NETWORK, Docker
+from .places import Places
+
+
+@dataclass
+class Removed:
+    """Names of what is gone; ``kept`` says what is not, and why."""
+
+    containers: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    networks: list[str] = field(default_factory=list)
+    cache: str | None = None
+    kept: list[str] = field(default_factory=list)
+
+
+def remove(places: Places, docker: Docker, cache: bool) -> Removed:
+    """Remove the lab's containers, volumes and network; with ``cache`` its images and all that was built as well."""
+    removed = Removed()
+    if docker.version() is not None:
+        removed.containers = docker.ours("container")
+        docker.remove(*removed.containers)
+        removed.volumes = docker.ours("volume")
+        for volume in removed.volumes:
+            docker.output("volume", "rm", volume)
+        _network(docker, removed)
+        if cache:
+            removed.images = docker.ours("image")
+            for image in removed.images:
+                docker.output("rmi", "--force", image)
+    places.handover.unlink(missing_ok=True)
+    if cache and places.cache.exists():
+        with recipe.exclusive(places.cache):
+            shutil.rmtree(places.cache)
+        removed.cache = str(places.cache)
+    return removed
+
+
+def _network(docker: Docker, removed: Removed) -> None:
+    if not docker.has_network(NETWORK):
+        return
+    try:
+        docker.output("network", "rm", NETWORK)
+        removed.networks.append(NETWORK)
+    except UserError as error:
+        # Somebody else's container is on it: theirs to end.
+        removed.kept.append(f"network {NETWORK}: {error.message}")

@@ -1,0 +1,123 @@
+"""Open WebUI's image, from the Dockerfile and locked packages that its role holds, kept in the mirror's registry."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ollama_gpu.errors import UserError
+from ollama_gpu.lab.docker import LABEL, Docker
+from ollama_gpu.lab.host_settings import HostSettings
+from ollama_gpu.lab.mirror import REGISTRY, Mirror
+from ollama_gpu.lab.recipe import folder_digests, key, making
+from ollama_gpu.progress import ProgressView
+
+_REPOSITORY = "open-webui"
+_RECORD = "image.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The folder with the Dockerfile, and what it makes."""
+
+    folder: Path
+    version: str
+    key: str
+
+    @property
+    def local(self) -> str:
+        """The image's name in the engine that built it."""
+        return f"ollama-gpu/{_REPOSITORY}:{self.key}"
+
+
+@dataclass(frozen=True)
+class PushedImage:
+    """An image in the mirror's registry, by digest."""
+
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """As the registry knows it."""
+        return f"{_REPOSITORY}@{self.digest}"
+
+    @property
+    def address(self) -> str:
+        """As a container on the lab's network pulls it."""
+        return f"{REGISTRY}/{self.name}"
+
+
+def source(collection: Path) -> Source:
+    """The role's definition of the image; UserError when it names no version."""
+    where = collection / "roles" / "open_webui" / "files" / "image"
+    lock = where / "open-webui.lock"
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    found = re.search(r"^open-webui==(\S+)", text, re.MULTILINE)
+    if found is None:
+        raise UserError(f"{lock} names no version of open-webui.", "Restore it: git checkout -- that file.")
+    return Source(where, found[1], key(folder_digests(where), platform.machine()))
+
+
+def find(cache: Path, wanted: Source) -> PushedImage | None:
+    """What was pushed last time, None when nothing was. The registry may have lost it: ask the mirror."""
+    record = _folder(cache, wanted) / _RECORD
+    return PushedImage(json.loads(record.read_text(encoding="utf-8"))["digest"]) if record.is_file() else None
+
+
+def make(
+    cache: Path,
+    wanted: Source,
+    base: str,
+    host: HostSettings,
+    mirror: Mirror,
+    logs: Path,
+    view: ProgressView,
+    force: bool,
+) -> PushedImage:
+    """Build the image (2 minutes) when the engine has none of these files, and push it to the mirror."""
+    docker, log = mirror.docker, logs / "open-webui.log"
+    if force or docker.image(wanted.local) is None:
+        _build(wanted, base, host, docker, log, view)
+    address = mirror.push_address()
+    if address is None:
+        raise UserError("The mirror's registry is not running.", "Start it: ollama-gpu lab supply")
+    remote = f"{address}/{_REPOSITORY}:{wanted.key}"
+    docker.output("tag", wanted.local, remote)
+    try:
+        docker.execute("push", "--quiet", remote, what="Pushing Open WebUI's image", log=log, view=view)
+        known = (docker.image(wanted.local) or {}).get("RepoDigests", [])
+    finally:
+        docker.output("rmi", "--no-prune", remote)  # the port changes with every start of the mirror
+    digest = next(name.partition("@")[2] for name in known if name.startswith(f"{address}/"))
+    with making(_folder(cache, wanted)) as partial:
+        (partial / _RECORD).write_text(json.dumps({"digest": digest, "version": wanted.version}) + "\n")
+    return PushedImage(digest)
+
+
+def _build(wanted: Source, base: str, host: HostSettings, docker: Docker, log: Path, view: ProgressView) -> None:
+    # A folder of this machine (PIP_FIND_LINKS may be one) does not exist inside a build.
+    arguments = {
+        name: value for name, value in host.pip().items() if "FIND_LINKS" not in name or urlsplit(value).scheme
+    }
+    arguments |= {"BASE": base, **host.proxies()}
+    with tempfile.TemporaryDirectory(prefix="ollama-gpu-open-webui-") as scratch:
+        context = Path(scratch) / "context"
+        shutil.copytree(wanted.folder, context)
+        host.write_certificates(context / "certificates")
+        options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+        # Of layers that were built before none is taken: whoever builds anew wants today's packages.
+        docker.execute(
+            "build", "--no-cache", "--force-rm", f"--label={LABEL}=image", f"--tag={wanted.local}", *options,
+            str(context),
+            what=f"Building Open WebUI {wanted.version}", log=log, view=view,
+        )  # fmt: skip
+
+
+def _folder(cache: Path, wanted: Source) -> Path:
+    return cache / "open-webui" / f"{wanted.version}-{wanted.key}"

@@ -1,0 +1,85 @@
+"""The manifest says what is installed, and null for what is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.bake.test_scrub import load
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty PATH for programs that a test writes."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def program(folder: Path, name: str, prints: str, status: int = 0) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n/bin/cat <<'X'\n{prints}\nX\nexit {status}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "prints", "version"),
+    [
+        ("dockerd", "docker", "Docker version 20.10.24+dfsg1, build 297e128", "20.10.24+dfsg1"),
+        (
+            "haproxy",
+            "haproxy",
+            "HAProxy version 2.6.12-1+deb12u3 2025/10/03",
+            "2.6.12-1+deb12u3",
+        ),
+        ("nvidia-ctk", "container_toolkit", "NVIDIA Container Toolkit CLI version 1.20.1", "1.20.1"),
+        (
+            "ollama",
+            "ollama",
+            "Warning: could not connect to a running Ollama instance\nWarning: client version is 0.24.0",
+            "0.24.0",
+        ),
+        ("ansible", "ansible_core", "ansible [core 2.14.18]\n  config file = None", "2.14.18"),
+    ],
+)
+def test_a_programs_own_words_are_its_version(programs: Path, name: str, key: str, prints: str, version: str) -> None:
+    program(programs, name, prints)
+    assert load("manifest").versions()[key] == version
+
+
+def test_what_is_not_installed_has_no_version(programs: Path) -> None:
+    found = load("manifest").versions()
+    assert {found[name] for name in ("docker", "ollama", "haproxy", "nvidia_driver", "container_toolkit")} == {None}
+
+
+def test_container_images_are_named_by_digest(programs: Path) -> None:
+    rows = [
+        {"Repository": "r/owui", "Tag": "<none>", "Digest": "sha256:ab", "ID": "sha256:01"},
+        {"Repository": "local", "Tag": "1", "Digest": "<none>", "ID": "sha256:02"},
+    ]
+    program(programs, "docker", "\n".join(map(json.dumps, rows)))
+    assert load("manifest").container_images() == {"r/owui@sha256:ab": "sha256:01", "local:1": "sha256:02"}
+
+
+def test_a_stopped_engine_leaves_what_was_known(
+    programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program(programs, "docker", "Cannot connect", status=1)
+    (tmp_path / "image.json").write_text(json.dumps({"container_images": {"a": "b"}}))
+    load("manifest").main(["--existing", str(tmp_path / "image.json")])
+    assert json.loads(capsys.readouterr().out)["container_images"] == {"a": "b"}
+
+
+def test_packages_that_are_removed_but_configured_do_not_count(programs: Path) -> None:
+    program(programs, "dpkg-query", "haproxy 2.6.12-1 ii \nold:amd64 1.0 rc \nheld 2.0 hi ")
+    assert load("manifest").packages() == {"haproxy": "2.6.12-1", "held": "2.0"}
+
+
+def test_a_model_is_known_by_its_manifests_digest(tmp_path: Path) -> None:
+    path = tmp_path / "manifests" / "registry.ollama.ai" / "library" / "gemma3" / "270m"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    assert load("manifest").models(tmp_path) == {"gemma3:270m": f"sha256:{digest}"}

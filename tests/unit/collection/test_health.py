@@ -1,0 +1,375 @@
+"""ollama-gpu-health: an instance is ready only while every promise that it alone can break is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.collection.programs import ROLES, load
+
+health: Any = load("gateway", "ollama-gpu-health")
+
+SETTINGS = health.Settings(
+    disk_paths=["/"],
+    disk_reserve_mib=512,
+    figures="http://figures/metrics",
+    gpus=["GPU-a", "GPU-b"],
+    minimum_ollama=1,
+    models=["gemma3:270m"],
+    ollama_ports=[11500, 11501],
+    port=8406,
+    probe_interval_seconds=30,
+    probe_limit_seconds=4.0,
+    probe_model="gemma3:270m",
+    require_gpu=True,
+    stall_seconds=120,
+)
+
+
+def changed(**values: Any) -> Any:
+    return dataclasses.replace(SETTINGS, **values)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# The model
+
+
+def loaded(**models: int) -> Callable[..., bytes]:
+    """Every Ollama has these models, so many of 100 bytes on its GPU."""
+    listed = [{"name": name.replace("_", ":"), "size": 100, "size_vram": vram} for name, vram in models.items()]
+    return lambda *_: json.dumps({"models": listed}).encode()
+
+
+def test_a_model_wholly_on_its_gpu_is_well() -> None:
+    assert health.look_at_models(SETTINGS, loaded(gemma3_270m=100)).slots == {}
+
+
+def test_a_model_that_is_partly_on_the_cpu_makes_its_ollama_unfit() -> None:
+    slots = health.look_at_models(SETTINGS, loaded(gemma3_270m=40)).slots
+    assert slots == dict.fromkeys([11500, 11501], "only 40 % of gemma3:270m is on the GPU")
+
+
+def test_without_a_required_gpu_a_model_may_be_on_the_cpu() -> None:
+    assert health.look_at_models(changed(require_gpu=False), loaded(gemma3_270m=0)).slots == {}
+
+
+def test_a_model_that_is_not_resident_makes_its_ollama_unfit() -> None:
+    slots = health.look_at_models(SETTINGS, loaded(other_1b=100)).slots
+    assert slots[11500] == "gemma3:270m is not loaded"
+
+
+def test_a_model_without_a_tag_is_the_latest() -> None:
+    assert health.look_at_models(changed(models=["Llama3"]), loaded(llama3_latest=100)).slots == {}
+
+
+def test_an_ollama_that_does_not_answer_is_unfit_and_the_other_is_not() -> None:
+    def ask(url: str, body: object, seconds: float) -> bytes:
+        if ":11501/" in url:
+            raise ConnectionRefusedError("refused")
+        answer: bytes = loaded(gemma3_270m=100)()
+        return answer
+
+    assert health.look_at_models(SETTINGS, ask).slots == {11501: "Ollama does not answer: refused"}
+
+
+@pytest.mark.parametrize("answer", [b"", b"{", b"[]", b'{"models": [{"nonsense": 1}]}', b'{"models": null}'])
+def test_an_answer_that_is_no_list_of_models_makes_an_ollama_unfit(answer: bytes) -> None:
+    assert set(health.look_at_models(SETTINGS, lambda *_: answer).slots) == {11500, 11501}
+
+
+# The GPUs
+
+
+def test_every_gpu_must_answer() -> None:
+    assert health.look_at_gpus(SETTINGS, lambda *_: "GPU-a\nGPU-b\n") == health.Outcome(
+        details={"required": True, "answering": ["GPU-a", "GPU-b"]}
+    )
+    assert health.look_at_gpus(SETTINGS, lambda *_: "GPU-a\n").slots == {11501: "GPU GPU-b does not answer"}
+
+
+def test_without_uuids_their_number_must_be_right() -> None:
+    assert health.look_at_gpus(changed(gpus=[]), lambda *_: "GPU-x\n").cause == "1 GPUs answer, 2 are used"
+
+
+def test_a_driver_that_fails_is_named_with_its_last_words() -> None:
+    def run(command: list[str], seconds: float) -> str:
+        words = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+        return str(health.run(["sh", "-c", f'echo "{words}"; exit 9'], seconds))
+
+    cause = health.look_at_gpus(SETTINGS, run).cause
+    assert cause.startswith("the GPU driver does not answer: NVIDIA-SMI has failed because")
+
+
+def test_a_driver_that_hangs_is_given_up() -> None:
+    started = time.monotonic()
+    outcome = health.look_at_gpus(SETTINGS, lambda *_: health.run(["sleep", "60"], 0.2))
+    assert "timed out" in outcome.cause
+    assert time.monotonic() - started < 5
+
+
+def test_a_host_without_nvidia_smi_is_not_ready_unless_it_needs_no_gpu() -> None:
+    def missing(command: list[str], seconds: float) -> str:
+        return str(health.run(["/nonexistent/nvidia-smi"], seconds))
+
+    assert "No such file" in health.look_at_gpus(SETTINGS, missing).cause
+    assert health.look_at_gpus(changed(require_gpu=False), missing).cause == ""
+
+
+# The disk
+
+
+def test_a_full_disk_is_named_with_what_is_left_and_needed() -> None:
+    assert health.look_at_disk(SETTINGS, lambda _: 600 << 20).cause == ""
+    assert health.look_at_disk(SETTINGS, lambda _: 100 << 20).cause == "/ has 100 MiB left, 512 MiB are needed"
+
+
+def test_a_disk_that_is_gone_is_a_cause() -> None:
+    assert health.look_at_disk(changed(disk_paths=["/nonexistent"]), health.free).cause != ""
+
+
+# The probe
+
+
+def page(*work: tuple[int, int]) -> str:
+    """The gateway's figures: requests and bytes of each Ollama's chat lane; the embedding lane idles."""
+    lines = ["# TYPE haproxy_server_current_sessions gauge"]
+    for index, (requests, received) in enumerate(work):
+        for proxy, values in (("ollama", (requests, received)), ("embeddings", (0, 0)), ("listings", (7, 9))):
+            labels = f'{{proxy="{proxy}",server="gpu{index}"}}'
+            lines.append(f"haproxy_server_current_sessions{labels} {values[0]}")
+            lines.append(f"haproxy_server_bytes_out_total{labels} {values[1]}")
+    return "\n".join(lines)
+
+
+class World:
+    """Answers of the gateway's figures and of Ollama, and what was asked."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.figures = page((0, 0), (0, 0))
+        self.slow = 0.0
+        self.probed: list[str] = []
+
+    def ask(self, url: str, body: dict[str, Any] | None, seconds: float) -> bytes:
+        if url == SETTINGS.figures:
+            return self.figures.encode()
+        assert body is not None
+        assert body["options"] == {"num_predict": 1}  # any runner option would load the model again
+        self.probed.append(url)
+        self.clock.now += min(self.slow, seconds)
+        if self.slow > seconds:
+            raise TimeoutError("timed out")
+        return b"{}"
+
+
+@pytest.fixture
+def world() -> World:
+    return World(Clock())
+
+
+@pytest.fixture
+def probe(world: World) -> Any:
+    return health.Probe(SETTINGS, world.ask, world.clock)
+
+
+def test_an_idle_ollama_is_probed_no_more_often_than_asked(world: World, probe: Any) -> None:
+    for _ in range(4):
+        assert probe.look().slots == {}
+        world.clock.now += 10
+    assert len(world.probed) == 4  # at 0 and at 30 seconds, on both
+
+
+def test_a_busy_ollama_is_not_probed(world: World, probe: Any) -> None:
+    world.figures = page((2, 500), (0, 0))
+    probe.look()
+    assert [url for url in world.probed if ":11500/" in url] == []
+    assert [url for url in world.probed if ":11501/" in url] != []
+
+
+def test_one_slow_probe_is_a_hiccup_and_two_are_a_cause_until_a_quick_one(world: World, probe: Any) -> None:
+    world.slow = 9
+    assert probe.look().slots == {}
+    assert "failed after 4.0 s" in probe.look().slots[11500]
+    world.slow = 0.1
+    assert probe.look().slots == {}
+
+
+def test_streams_that_stand_still_are_a_cause_until_they_move(world: World, probe: Any) -> None:
+    world.figures = page((2, 500), (0, 0))
+    probe.look()
+    world.clock.now += 119
+    assert 11500 not in probe.look().slots
+    world.clock.now += 2
+    assert probe.look().slots[11500] == "2 requests have had no token for 121 s"
+    world.figures = page((2, 501), (0, 0))
+    assert probe.look().slots == {}
+
+
+def test_without_the_gateways_figures_nothing_is_probed_or_blamed(world: World, probe: Any) -> None:
+    world.figures = "no figures"
+    assert probe.look().slots == {}
+    assert world.probed == []
+
+
+# The verdict
+
+
+def board(clock: Clock, *names: str) -> Any:
+    checks = [health.Check(name, 5, 10, lambda: health.Outcome()) for name in names]
+    return health.Board(checks, [11500, 11501], 1, clock)
+
+
+def test_nothing_is_ready_before_everything_was_looked_at() -> None:
+    clock = Clock()
+    tried = board(clock, "models", "disk")
+    tried.record("models", health.Outcome())
+    assert tried.causes() == ["disk was not looked at yet"]
+    tried.record("disk", health.Outcome())
+    assert tried.causes() == []
+
+
+def test_a_look_that_never_comes_back_is_a_cause() -> None:
+    clock = Clock()
+    tried = board(clock, "gpus")
+    tried.record("gpus", health.Outcome())
+    clock.now += 16
+    assert tried.causes() == ["gpus has not answered for 16 s"]
+
+
+def test_an_instance_stays_ready_while_enough_ollama_serve() -> None:
+    tried = board(Clock(), "models", "gpus")
+    tried.record("models", health.Outcome(slots={11500: "gemma3:270m is not loaded"}))
+    tried.record("gpus", health.Outcome())
+    assert tried.causes() == []
+    assert tried.slot(11500) == "gemma3:270m is not loaded"
+    tried.record("gpus", health.Outcome(slots={11501: "GPU GPU-b does not answer"}))
+    assert len(tried.causes()) == 1
+    assert tried.causes()[0].startswith("0 of 2 Ollama serve, at least 1 must")
+
+
+def test_a_look_that_fails_in_an_unforeseen_way_is_a_cause_and_not_the_end() -> None:
+    def broken() -> Any:
+        raise RuntimeError("unforeseen")
+
+    tried = board(Clock(), "disk")
+    stop = threading.Event()
+    check = health.Check("disk", 0.01, 10, broken)
+    thread = threading.Thread(target=health.keep_looking, args=(check, tried, stop))
+    thread.start()
+    deadline = time.monotonic() + 5
+    while tried.causes() != ["disk: RuntimeError: unforeseen"]:
+        assert time.monotonic() < deadline
+    assert thread.is_alive()
+    stop.set()
+    thread.join(5)
+
+
+# The program as it is installed
+
+
+class Ollama(BaseHTTPRequestHandler):
+    models: Any = ()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+    def do_GET(self) -> None:
+        self._answer({"models": self.models} if self.path == "/api/ps" else {})
+
+    def do_POST(self) -> None:
+        self._answer({})
+
+    def _answer(self, document: object) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@dataclasses.dataclass
+class Running:
+    port: int
+    ollama: int
+    handler: type[Ollama]
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def until(self, status: int) -> str:
+        deadline = time.monotonic() + 20
+        while (answer := self.get("/ready"))[0] != status:
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.05)
+        return answer[1]
+
+    def agent(self, line: str) -> str:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(line.encode() + b"\n")
+            return connection.recv(1000).decode()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    handler = type("ThisOllama", (Ollama,), {"models": [{"name": "gemma3:270m", "size": 100, "size_vram": 0}]})
+    ollama = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=ollama.serve_forever, daemon=True).start()
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    settings = changed(
+        port=port, ollama_ports=[ollama.server_port], gpus=[], require_gpu=False, figures="http://127.0.0.1:9/metrics"
+    )
+    (tmp_path / "health.json").write_text(json.dumps(dataclasses.asdict(settings)))
+    program = ROLES / "gateway" / "files" / "ollama-gpu-health.py"
+    process = subprocess.Popen([sys.executable, "-I", str(program), str(tmp_path / "health.json")])
+    try:
+        yield Running(port, ollama.server_port, handler)
+    finally:
+        process.terminate()
+        process.wait(10)
+        ollama.shutdown()
+        ollama.server_close()
+
+
+def test_the_program_answers_ready_details_and_haproxys_agent_and_nothing_else(running: Running) -> None:
+    running.until(200)
+    assert running.get("/ready") == (200, "ready\n")
+    details = json.loads(running.get("/details")[1])
+    assert details["ready"] is True
+    assert details["ollama"] == {str(running.ollama): "up"}
+    assert running.agent(str(running.ollama)) == "up\n"
+    assert running.get("/")[0] == 404
+
+
+def test_the_program_says_what_is_wrong(running: Running) -> None:
+    running.until(200)
+    running.handler.models = []
+    assert "gemma3:270m is not loaded" in running.until(503)
+    assert running.agent(str(running.ollama)) == "down #gemma3:270m is not loaded\n"

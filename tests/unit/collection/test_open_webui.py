@@ -1,0 +1,170 @@
+"""What runs Open WebUI's containers, and the settings inside them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib.machinery import SourceFileLoader
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+FILES = Path(__file__).resolve().parents[3] / "ansible_collections/ollama/gpu/roles/open_webui/files"
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_loader(path.stem, SourceFileLoader(path.stem, str(path)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load(FILES / "container" / "settings.py")
+    monkeypatch.setitem(sys.modules, "settings", module)
+    return module
+
+
+@pytest.fixture
+def starter() -> ModuleType:
+    return load(FILES / "host" / "ollama-gpu-open-webui")
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> dict[str, Any]:
+    for name in ("open-webui", "open-webui-administrator", "open-webui-master"):
+        (tmp_path / f"{name}.env").write_text("DATABASE_URL=postgresql://user:hidden@host/name\n")
+    return {
+        "image": "registry/open-webui@sha256:" + "0" * 64,
+        "uid": 10001,
+        "gid": 10001,
+        "memory": "2g",
+        "pids": 512,
+        "stop_seconds": 30,
+        "gpu": False,
+        "programs": "/programs",
+        "environment": "/etc/open-webui/open-webui.env",
+        "authorities": "",
+        "data": "/var/lib/open-webui",
+        "secrets": str(tmp_path / "open-webui.env"),
+        "administrator": str(tmp_path / "open-webui-administrator.env"),
+        "master": str(tmp_path / "open-webui-master.env"),
+    }
+
+
+def mounted(command: list[str]) -> list[str]:
+    return [value.split(":")[1] for flag, value in pairwise(command) if flag == "--volume"]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "port", "secrets"),
+    [
+        ("serve", "8081", ["open-webui.env"]),
+        ("migrate", "", ["open-webui.env", "open-webui-administrator.env"]),
+        ("database", "", ["open-webui.env", "open-webui-master.env"]),
+    ],
+)
+def test_each_purpose_sees_its_secrets_as_files_and_no_others(
+    starter: ModuleType, configuration: dict[str, Any], purpose: str, port: str, secrets: list[str]
+) -> None:
+    command = starter.arguments(configuration, purpose, port, "host")
+    assert [path for path in mounted(command) if path.startswith("/run/secrets/")] == [
+        f"/run/secrets/{name}" for name in secrets
+    ]
+    assert "hidden" not in " ".join(command)
+
+
+def test_a_container_has_no_more_rights_than_it_needs(starter: ModuleType, configuration: dict[str, Any]) -> None:
+    command = " ".join(starter.arguments(configuration, "serve", "8081", "host"))
+    for wanted in (
+        "--read-only",
+        "--cap-drop ALL",
+        "--security-opt no-new-privileges",
+        "--user 10001:10001",
+        "--memory 2g",
+    ):
+        assert wanted in command
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_gpu_runtime_is_asked_for_exactly_when_there_is_a_gpu(
+    starter: ModuleType, configuration: dict[str, Any], gpu: bool
+) -> None:
+    command = starter.arguments({**configuration, "gpu": gpu}, "serve", "8081", "host")
+    assert ("nvidia" in command) == gpu
+    assert ("NVIDIA_VISIBLE_DEVICES=nvidia.com/gpu=all" in command) == gpu
+    assert "nvidia" not in starter.arguments({**configuration, "gpu": gpu}, "migrate", "", "host")
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["serve"], ["serve", "web"], ["migrate", "8081"], ["remove"], ["serve", "8081", "x"]]
+)
+def test_a_command_line_that_is_wrong_is_answered_with_the_right_one(starter: ModuleType, words: list[str]) -> None:
+    with pytest.raises(SystemExit, match="usage: ollama-gpu-open-webui serve PORT"):
+        starter.main(words)
+
+
+def test_a_secret_is_taken_literally(settings: ModuleType) -> None:
+    password = """a b$HOME'"\\=#"""
+    assert settings.parse([f"WEBUI_ADMIN_PASSWORD={password}\n", "\n", "# note\n"]) == {
+        "WEBUI_ADMIN_PASSWORD": password
+    }
+
+
+def test_a_broken_secrets_file_is_named_with_its_line_and_without_its_content(
+    settings: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "a.env").write_text("GOOD=1\nhunter2\n")
+    with pytest.raises(SystemExit, match=r"a\.env: line 2 is not KEY=VALUE") as stopped:
+        settings.load({}, tmp_path)
+    assert "hunter2" not in str(stopped.value)
+
+
+def test_a_missing_secret_is_named(settings: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="REDIS_URL not set"):
+        settings.required({"DATABASE_URL": "x"}, "DATABASE_URL", "REDIS_URL")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_postgresql_is_given_an_address_that_it_reads(settings: ModuleType, scheme: str) -> None:
+    assert settings.libpq(f"{scheme}://u:p+q@h/d?sslmode=verify-full") == "postgresql://u:p+q@h/d?sslmode=verify-full"
+
+
+@pytest.mark.parametrize(
+    ("revision", "behind"), [(None, True), ("one", True), ("two", False), ("of a newer version", False)]
+)
+def test_a_migration_is_due_for_an_empty_or_older_schema_only(revision: str | None, behind: bool) -> None:
+    schema = load(FILES / "container" / "schema.py")
+    assert schema.is_behind(revision, "two", {"one", "two"}) == behind
+
+
+def test_a_process_waits_for_the_migration_and_then_serves(settings: ModuleType) -> None:
+    serve = load(FILES / "container" / "serve.py")
+    reasons = iter(["empty", "empty", None])
+    waited: list[float] = []
+    serve.wait_for_schema(lambda: next(reasons), clock=lambda: sum(waited), sleep=waited.append)
+    assert len(waited) == 2
+
+
+def test_a_process_that_waited_in_vain_says_for_what(settings: ModuleType) -> None:
+    serve = load(FILES / "container" / "serve.py")
+    waited: list[float] = []
+    with pytest.raises(SystemExit, match="the schema is old after 120 s"):
+        serve.wait_for_schema(lambda: "the schema is old", clock=lambda: sum(waited), sleep=waited.append)
+
+
+def test_the_image_is_locked_to_one_version_with_hashes() -> None:
+    text = (FILES / "image" / "open-webui.lock").read_text()
+    assert "open-webui==0.12.4" in text
+    assert "--hash=sha256:" in text
+    asked = [line for line in (FILES / "image" / "requirements.in").read_text().splitlines() if line and line[0] != "#"]
+    assert all("==" in line for line in asked)
+    locked = (FILES / "image" / "requirements.lock").read_text()
+    assert "open-webui" not in locked  # installed with its dependencies it would bring CUDA
+    assert locked.count("==") > 100

@@ -1,0 +1,104 @@
+"""Every role is built alike: what its specs promise is what it has, and nothing is missing for any system."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ollama_gpu.role_readmes import readme, roles
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+ROLES = roles(REPOSITORY)
+SYSTEMS = {"debian-12", "ubuntu-22.04", "ubuntu-24.04", "amazon-2023"}
+STAGES = ["preflight", "install", "configure", "service", "verify"]
+NAMES = {
+    "nvidia_driver", "cuda", "container_toolkit", "docker", "ollama", "open_webui", "gateway", "model_store",
+    "cloudwatch_agent", "gpu_metrics", "boot", "drain", "image_seal", "common",
+}  # fmt: skip
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text()) if path.exists() else None
+
+
+def tasks(role: Path) -> list[dict[str, Any]]:
+    """Every task of a role, those inside blocks too."""
+
+    def flat(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        inner = [entry.get(key, []) for entry in entries for key in ("block", "rescue", "always")]
+        return entries + [task for block in inner for task in flat(block)]
+
+    return [task for path in sorted((role / "tasks").glob("*.yml")) for task in flat(load(path) or [])]
+
+
+def test_the_collection_has_exactly_the_roles_of_the_design() -> None:
+    assert {role.name for role in ROLES} == NAMES
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+class TestEveryRole:
+    def test_its_specs_have_every_default_and_the_same_value(self, role: Path) -> None:
+        options = load(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+        specified = {name: option.get("default") for name, option in options.items() if not option.get("required")}
+        assert specified == (load(role / "defaults" / "main.yml") or {})
+
+    def test_its_specs_describe_every_option_with_a_type(self, role: Path) -> None:
+        for entry in load(role / "meta" / "argument_specs.yml")["argument_specs"].values():
+            for name, option in entry.get("options", {}).items():
+                assert option.get("description"), f"{name} has no description"
+                assert option.get("type"), f"{name} has no type"
+
+    def test_its_public_names_carry_its_own_name(self, role: Path) -> None:
+        for name in load(role / "defaults" / "main.yml") or {}:
+            assert name.startswith(f"{role.name}_")
+        for path in (role / "vars").glob("*.yml"):
+            assert all(name.startswith(f"_{role.name}_") for name in load(path) or {}), path.name
+
+    def test_its_main_only_includes_the_stages_in_their_order(self, role: Path) -> None:
+        if role.name == "common":
+            pytest.skip("internal: it has no stages")
+        found = []
+        for task in load(role / "tasks" / "main.yml"):
+            if "ansible.builtin.include_vars" in task:
+                continue
+            stage = task["ansible.builtin.import_tasks"].removesuffix(".yml")
+            assert set(task["tags"]) >= {f"{role.name}_{stage}", stage}
+            found.append(stage)
+        assert found == [stage for stage in STAGES if stage in found]
+        assert set(found) == {path.stem for path in (role / "tasks").glob("*.yml")} & set(STAGES)
+
+    def test_it_knows_every_system_or_needs_to_know_none(self, role: Path) -> None:
+        files = {path.stem: set(load(path) or {}) for path in (role / "vars").glob("*.yml") if path.stem != "main"}
+        known = {name: keys for name, keys in files.items() if name in SYSTEMS}
+        if known:
+            assert set(known) == SYSTEMS
+            assert len({frozenset(keys) for keys in known.values()}) == 1, known
+
+    def test_every_handler_that_is_notified_exists(self, role: Path) -> None:
+        handlers = {entry["name"] for entry in load(role / "handlers" / "main.yml") or []}
+        notified = set()
+        for task in tasks(role):
+            notify = task.get("notify", [])
+            notified |= {notify} if isinstance(notify, str) else set(notify)
+        shared = {"Restart docker"} if role.name != "docker" else set()  # by the entry point daemon_json
+        assert notified <= handlers | shared
+        assert handlers <= notified, "a handler that nothing notifies"
+
+    def test_it_uses_no_module_of_another_collection(self, role: Path) -> None:
+        paths = [*role.glob("tasks/*.yml"), *role.glob("handlers/*.yml")]
+        modules = re.findall(r"^\s+([a-z_]+\.[a-z_]+\.[a-z_0-9]+):", "".join(p.read_text() for p in paths), re.M)
+        assert {module for module in modules if not module.startswith(("ansible.builtin.", "ollama.gpu."))} == set()
+
+    def test_only_the_shared_role_downloads(self, role: Path) -> None:
+        if role.name == "common":
+            pytest.skip("it is the shared role")
+        text = "".join(path.read_text() for path in role.glob("tasks/*.yml"))
+        assert "get_url" not in text
+        assert not re.search(r"\b(curl|wget)\b", text)
+
+    def test_its_readme_is_the_one_that_its_specs_generate(self, role: Path) -> None:
+        assert (role / "README.md").read_text() == readme(role), "run `make docs`"

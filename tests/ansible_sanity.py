@@ -8,6 +8,7 @@ from its cache when it is there: so this puts one there which does the same with
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         archive = collection.build(locate().repository, Path(folder))
         install = ["collection", "install", "--offline", "--collections-path", folder, archive.path]
-        subprocess.run([TOOLS / "ansible-galaxy", *install], check=True, capture_output=True)
+        # away from the checkout, whose ansible.cfg would say that the collection is there already
+        settings = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": folder}
+        subprocess.run([TOOLS / "ansible-galaxy", *install], cwd=folder, env=settings, check=True, capture_output=True)
         ran = subprocess.run(
             [TOOLS / "ansible-test", "sanity", "--local", "--python", python],
             cwd=Path(folder) / "ansible_collections" / "ollama" / "gpu",

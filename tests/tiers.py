@@ -224,7 +224,7 @@ def suite(folder: str) -> Callable[[], Outcome]:
 
 
 def gpu() -> Outcome:
-    return Outcome(not_run="needs an instance with an NVIDIA GPU; the roles that use it come with the image")
+    return Outcome(not_run="needs a machine with an NVIDIA GPU")
 
 
 ROOTS = ("terraform", "terraform/bootstrap")

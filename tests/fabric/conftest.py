@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -56,15 +57,20 @@ def interrupted(driver: Driver) -> Run:
     last test counts what is left.
     """
     process = driver.start("deploy", "--env", "local")
+    seen, since = (0, 0), time.monotonic()
 
     def only_waiting() -> bool:
+        """The database is being made, others wait for it, and nothing has begun or ended for three seconds."""
+        nonlocal seen, since
         assert process.poll() is None, process.communicate()
         logs = driver.logs("apply")
-        if not logs:
-            return False
-        text = logs[-1].read_text()
-        made = text.count('"type":"apply_complete"')
-        return made >= 100 and 1 <= text.count('"type":"apply_start"') - made <= 3
+        lines = logs[-1].read_text().splitlines() if logs else []
+        begun = [line for line in lines if '"type":"apply_start"' in line]
+        made = [line for line in lines if '"type":"apply_complete"' in line]
+        if (now := (len(begun), len(made))) != seen:
+            seen, since = now, time.monotonic()
+        database = [any("aws_db_instance.this" in line for line in each) for each in (begun, made)]
+        return database == [True, False] and time.monotonic() - since > 3
 
     wait_for(only_waiting, "the first apply to wait for its slow resources", 300)
     process.send_signal(signal.SIGINT)

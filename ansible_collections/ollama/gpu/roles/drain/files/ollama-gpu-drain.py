@@ -81,7 +81,7 @@ class Gateway:
         lines = self._connections.read_text(encoding="ascii").splitlines()[1:]
         sockets = (line.split() for line in lines)
         in_flight = sum(
-            state == ESTABLISHED and int(far.rsplit(":", 1)[1], 16) in ports for _, _, far, state, *_ in sockets
+            fields[3] == ESTABLISHED and int(fields[2].rsplit(":", 1)[1], 16) in ports for fields in sockets
         )
         return Running(in_flight=in_flight, queued=queued)
 

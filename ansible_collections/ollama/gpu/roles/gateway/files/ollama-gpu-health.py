@@ -311,7 +311,7 @@ def run(command: list[str], seconds: float) -> str:
     """Output of a command. One that hangs in the kernel cannot be killed: it is left alone, and the look has failed."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        output, _ = process.communicate(timeout=seconds)
+        output = process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         raise

@@ -24,8 +24,9 @@ def parse(lines: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def load(environment: MutableMapping[str, str] = os.environ, folder: Path = SECRETS) -> None:
+def load(environment: MutableMapping[str, str] | None = None, folder: Path = SECRETS) -> None:
     """Adds what the mounted files hold to this process's environment; /proc/1/environ does not show it."""
+    environment = os.environ if environment is None else environment
     for file in sorted(folder.glob("*.env")):
         try:
             with file.open(encoding="utf-8") as lines:

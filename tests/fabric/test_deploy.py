@@ -34,9 +34,9 @@ def test_a_deploy_after_the_interruption_completes(deployed: dict[str, Any]) -> 
 
 def test_instances_find_the_release_that_was_deployed(deployed: dict[str, Any], aws: Any) -> None:
     name = AGREED.parameter("release", "local")
-    published = json.loads(aws.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+    published = json.loads(aws("ssm").get_parameter(Name=name)["Parameter"]["Value"])
     key = AGREED.artifacts["collection"].format(release=published["release"])
-    archive = aws.client("s3").get_object(Bucket=deployed["artifact_bucket"], Key=key)["Body"].read()
+    archive = aws("s3").get_object(Bucket=deployed["artifact_bucket"], Key=key)["Body"].read()
     assert hashlib.sha256(archive).hexdigest() == published["collection_sha256"]
 
 

@@ -143,6 +143,15 @@ def parameter(aws: Aws, name: str) -> str | None:
         raise
 
 
+def delete_parameter(aws: Aws, name: str) -> None:
+    """Remove an SSM parameter, or find that it does not exist."""
+    try:
+        aws.ssm.delete_parameter(Name=name)
+    except ClientError as error:
+        if code_of(error) != "ParameterNotFound":
+            raise
+
+
 def code_of(error: ClientError) -> str:
     """AWS's error code, such as ``ParameterNotFound``."""
     return str(error.response.get("Error", {}).get("Code", ""))

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ollama_gpu.aws import Aws, code_of, parameter
+from ollama_gpu.aws import Aws, code_of, delete_parameter, parameter
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
@@ -88,11 +88,7 @@ def publish(environment: str, contract: Contract, aws: Aws, image: str) -> bool:
 
 def forget(environment: Environment, contract: Contract, aws: Aws) -> None:
     """Remove the parameter; images themselves stay."""
-    try:
-        aws.ssm.delete_parameter(Name=contract.parameter("image", environment.name))
-    except ClientError as error:
-        if code_of(error) != "ParameterNotFound":
-            raise
+    delete_parameter(aws, contract.parameter("image", environment.name))
 
 
 def tags(contract: Contract, environment: str, release: str, key: str) -> dict[str, str]:

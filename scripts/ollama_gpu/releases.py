@@ -7,9 +7,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from botocore.exceptions import ClientError
-
-from ollama_gpu.aws import Aws, code_of, parameter
+from ollama_gpu.aws import Aws, delete_parameter, parameter
 from ollama_gpu.collection import Archive
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
@@ -66,8 +64,4 @@ def publish(environment: Environment, contract: Contract, aws: Aws, release: str
 
 def forget(environment: Environment, contract: Contract, aws: Aws) -> None:
     """Remove the parameter; what was published stays in the artifact bucket for other environments and for rollback."""
-    try:
-        aws.ssm.delete_parameter(Name=contract.parameter("release", environment.name))
-    except ClientError as error:
-        if code_of(error) != "ParameterNotFound":
-            raise
+    delete_parameter(aws, contract.parameter("release", environment.name))

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ollama_gpu.lab.recipe import file_digest
+
 KEY_DIGITS = 16
 _GENERATED = {"__pycache__", ".pytest_cache", ".ansible"}
 
@@ -29,7 +31,7 @@ def files_of(folder: Path) -> list[Path]:
 def digest_of_files(root: Path, files: Iterable[Path]) -> dict[str, str]:
     """sha256 by path below ``root``; whether a file may be executed is part of it."""
     return {
-        path.relative_to(root).as_posix(): f"{'x' if path.stat().st_mode & 0o100 else '-'}{_sha256(path)}"
+        path.relative_to(root).as_posix(): f"{'x' if path.stat().st_mode & 0o100 else '-'}{file_digest(path)}"
         for path in files
     }
 
@@ -38,8 +40,3 @@ def key(inputs: Mapping[str, object]) -> str:
     """The first 16 hexadecimal digits of the sha256 over the inputs as canonical JSON."""
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_DIGITS]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

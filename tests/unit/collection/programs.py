@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
 from ollama_gpu.paths import locate
@@ -12,12 +13,12 @@ ROLES = locate().contract.parent.parent / "ansible_collections" / "ollama" / "gp
 
 
 def load(role: str, program: str) -> ModuleType:
-    path = ROLES / role / "files" / f"{program}.py"
-    name = program.replace("-", "_")
-    spec = importlib.util.spec_from_file_location(name, path)
+    folder, name = ROLES / role / "files", program.replace("-", "_")
+    path = next(path for path in (folder / f"{program}.py", folder / program) if path.is_file())
+    loader = SourceFileLoader(name, str(path))
+    spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their own module up
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module

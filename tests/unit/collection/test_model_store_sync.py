@@ -3,8 +3,6 @@
 import fcntl
 import hashlib
 import http.server
-import importlib.machinery
-import importlib.util
 import json
 import os
 import threading
@@ -17,18 +15,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-PROGRAM = Path("ansible_collections/ollama/gpu/roles/model_store/files/ollama-gpu-models")
+from tests.unit.collection import programs
 
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    path = Path(__file__).parents[3] / PROGRAM
-    loader = importlib.machinery.SourceFileLoader("ollama_gpu_models", str(path))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return programs.load("model_store", "ollama-gpu-models")
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,6 @@ Ollama's answers are scripted here, because a model half on a GPU cannot be had 
 """
 
 import http.server
-import importlib.machinery
-import importlib.util
 import json
 import os
 import subprocess
@@ -17,19 +15,14 @@ from typing import Any
 
 import pytest
 
-PROGRAM = Path("ansible_collections/ollama/gpu/roles/ollama/files/ollama-gpu-instance")
+from tests.unit.collection import programs
+
 GPU = "GPU-2f0e7c9b-5a51-4c8e-8c60-3a8d1b1f3d2a"
 
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    path = Path(__file__).parents[3] / PROGRAM
-    loader = importlib.machinery.SourceFileLoader("ollama_gpu_instance", str(path))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return programs.load("ollama", "ollama-gpu-instance")
 
 
 class Api(http.server.BaseHTTPRequestHandler):

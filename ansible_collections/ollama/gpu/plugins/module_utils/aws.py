@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 try:
     import boto3
@@ -16,7 +17,38 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
-CONNECTION_SPEC = {"region": {"type": "str", "required": True}, "endpoint_url": {"type": "str"}}
+READ_SPEC = {
+    "region": {"type": "str", "required": True},
+    "endpoint_url": {"type": "str"},
+    "names": {"type": "dict", "required": True},
+    "wait_seconds": {"type": "int", "default": 0},
+}
+"""The arguments of a module that reads values by their names."""
+
+POLL_SECONDS = 5
+
+
+def read_all(module, read, what, absent, missing):
+    """The values that the module's ``names`` lead to, under the same keys.
+
+    ``read`` takes a name and returns a text. AWS's code ``absent`` means not yet; all names share ``wait_seconds``.
+    """
+    deadline = time.monotonic() + module.params["wait_seconds"]
+    return {
+        key: _read(module, read, name, deadline, what, absent, missing) for key, name in module.params["names"].items()
+    }
+
+
+def _read(module, read, name, deadline, what, absent, missing):
+    while True:
+        try:
+            return parsed(read(name))
+        except errors() as error:
+            if code(error) != absent:
+                module.fail_json(msg=f"The {what} {name} cannot be read: {error}")
+            if time.monotonic() >= deadline:
+                module.fail_json(msg=f"The {what} {name} {missing}: run the deploy of this environment again.")
+        time.sleep(POLL_SECONDS)
 
 
 def client(module, service):

@@ -58,44 +58,18 @@ parameters:
       environment: prod
 """
 
-import time  # noqa: E402 - ansible-test wants the documentation first
-
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible_collections.ollama.gpu.plugins.module_utils.aws import (  # noqa: E402
-    CONNECTION_SPEC,
-    client,
-    code,
-    errors,
-    parsed,
-)
-
-POLL_SECONDS = 5
-
-
-def read(module, ssm, name, deadline):
-    while True:
-        try:
-            return parsed(ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
-        except errors() as error:
-            if code(error) != "ParameterNotFound":
-                module.fail_json(msg=f"The parameter {name} cannot be read: {error}")
-            if time.monotonic() >= deadline:
-                module.fail_json(msg=f"The parameter {name} does not exist: run the deploy of this environment again.")
-        time.sleep(POLL_SECONDS)
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402 - ansible-test wants the documentation first
+from ansible_collections.ollama.gpu.plugins.module_utils.aws import READ_SPEC, client, read_all  # noqa: E402
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            **CONNECTION_SPEC,
-            "names": {"type": "dict", "required": True},
-            "wait_seconds": {"type": "int", "default": 0},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=READ_SPEC, supports_check_mode=True)
     ssm = client(module, "ssm")
-    deadline = time.monotonic() + module.params["wait_seconds"]
-    values = {key: read(module, ssm, name, deadline) for key, name in module.params["names"].items()}
+
+    def read(name):
+        return ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+
+    values = read_all(module, read, "parameter", "ParameterNotFound", "does not exist")
     module.exit_json(changed=False, parameters=values)
 
 

@@ -60,44 +60,18 @@ secrets:
       password: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER
 """
 
-import time  # noqa: E402 - ansible-test wants the documentation first
-
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible_collections.ollama.gpu.plugins.module_utils.aws import (  # noqa: E402
-    CONNECTION_SPEC,
-    client,
-    code,
-    errors,
-    parsed,
-)
-
-POLL_SECONDS = 5
-
-
-def read(module, manager, name, deadline):
-    while True:
-        try:
-            return parsed(manager.get_secret_value(SecretId=name)["SecretString"])
-        except errors() as error:
-            if code(error) != "ResourceNotFoundException":
-                module.fail_json(msg=f"The secret {name} cannot be read: {error}")
-            if time.monotonic() >= deadline:
-                module.fail_json(msg=f"The secret {name} has no value: run the deploy of this environment again.")
-        time.sleep(POLL_SECONDS)
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402 - ansible-test wants the documentation first
+from ansible_collections.ollama.gpu.plugins.module_utils.aws import READ_SPEC, client, read_all  # noqa: E402
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            **CONNECTION_SPEC,
-            "names": {"type": "dict", "required": True},
-            "wait_seconds": {"type": "int", "default": 0},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=READ_SPEC, supports_check_mode=True)
     manager = client(module, "secretsmanager")
-    deadline = time.monotonic() + module.params["wait_seconds"]
-    values = {key: read(module, manager, name, deadline) for key, name in module.params["names"].items()}
+
+    def read(name):
+        return manager.get_secret_value(SecretId=name)["SecretString"]
+
+    values = read_all(module, read, "secret", "ResourceNotFoundException", "has no value")
     module.exit_json(changed=False, secrets=values)
 
 

@@ -5,12 +5,12 @@ ENV    ?= local
 PYTHON ?= python3
 
 OLLAMA_GPU = .venv/bin/ollama-gpu
-READS      = doctor preflight plan outputs status env bootstrap
+READS      = doctor preflight plan outputs status verify administrator env bootstrap
 JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
 YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(READS) deploy destroy unlock bake local-down test bench docs lock
+.PHONY: help setup $(READS) deploy destroy unlock bake models local-down test bench docs lock
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -25,6 +25,8 @@ preflight: ## check what can be refused before money is spent
 plan: ## what would a deploy change?
 outputs: ## every identifier and address
 status: ## what is running
+verify: ## sign in at the front door and chat
+administrator: ## who signs in first, and the password
 env: ## exports for aws-cli, boto3 and Ansible: eval "$(make env)"
 $(READS): setup
 	@$(OLLAMA_GPU) $@ --env $(ENV) $(JSON_FLAG)
@@ -41,7 +43,10 @@ unlock: setup ## release the lock of a run that is dead, by its LOCK id
 bake: setup ## make the machine image and publish it (FORCE=1: although its content is unchanged)
 	@$(OLLAMA_GPU) bake --env $(ENV) $(JSON_FLAG) $(if $(filter-out 0,$(FORCE)),--force)
 
-local-down: setup ## stop the embedded AWS
+models: setup ## the models that instances serve (PUBLISH="NAME ...": make these the set)
+	@$(OLLAMA_GPU) models $(if $(PUBLISH),publish $(PUBLISH),list) --env $(ENV) $(JSON_FLAG)
+
+local-down: setup ## end ENV=local: the embedded AWS and every container of the lab
 	@$(OLLAMA_GPU) local-down
 
 test: setup ## every tier of tests

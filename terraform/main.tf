@@ -61,9 +61,11 @@ module "fleet" {
   contract                 = local.contract
   environment              = var.environment
   image_id                 = local.image_id
+  instance                 = var.instance
   key                      = each.key
   key_arns                 = module.data.key_arns
   log_group_arns           = module.observability.log_group_arns
+  master_secret_arn        = module.data.endpoints.database.master_secret_arn
   name                     = local.group_names[each.key]
   parameters               = local.parameters
   permissions_boundary_arn = var.permissions_boundary_arn

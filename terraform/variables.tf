@@ -234,6 +234,30 @@ variable "image_id" {
   }
 }
 
+variable "instance" {
+  description = "Set by the driver: the roles' variables of the environment (inventories/<env>/group_vars), so that a boot configures what the bake did; for local also where its AWS answers."
+  type = object({
+    endpoint_url = optional(string)
+    variables    = optional(any, {}) # a map; its values are of any type, as Ansible's are
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.environment == "local" || var.instance.endpoint_url == null
+    error_message = "instance.endpoint_url is for the environment local only: on AWS every service has its own address. Leave it out."
+  }
+  validation {
+    # Nothing falls back to a CPU silently: one variable would turn the GPU gate off for a whole environment.
+    condition     = var.environment == "local" || try(tobool(var.instance.variables.ollama_require_gpu), true)
+    error_message = "ollama_require_gpu must not be false outside the environment local: its instances would serve from their CPUs. Take it out of the inventory's group_vars."
+  }
+  validation {
+    condition     = can(keys(var.instance.variables))
+    error_message = "instance.variables must be a map of Ansible variables, for example { ollama_require_gpu = false }."
+  }
+}
+
 variable "network" {
   description = "A new VPC over `zones` (or the region's first `zone_count`), or an existing one."
   type = object({

@@ -1,4 +1,4 @@
-"""Run every tier of tests, one after another, and say of each what passed, failed, or did not run and why.
+"""Run every tier of tests and say of each what passed, failed, or did not run and why.
 
     python -m tests.tiers [TIER ...]
 
@@ -13,12 +13,14 @@ import os
 import re
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests import lanes
+from tests.lanes import Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".ollama-gpu" / "tests"
@@ -26,20 +28,13 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Counts of one tier; ``not_run`` is the reason when it did not run."""
-
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    not_run: str = ""
-
-
-@dataclass(frozen=True)
 class Tier:
+    """``lane``: tiers of two lanes run side by side, those of one share something and take turns."""
+
     name: str
     what: str
     run: Callable[[], Outcome]
+    lane: str = "processes"
 
 
 def main(names: Sequence[str]) -> int:
@@ -48,25 +43,20 @@ def main(names: Sequence[str]) -> int:
         print(f"There is no tier {', '.join(unknown)}; there are {', '.join(tier.name for tier in TIERS)}.")
         return 2
     WORK.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for tier in TIERS:
-        if names and tier.name not in names:
-            continue
-        print(f"\n=== {tier.name}: {tier.what}", flush=True)
-        began = time.monotonic()
-        rows.append((tier, tier.run(), time.monotonic() - began))
-    print("\n=== tiers")
-    for tier, outcome, seconds in rows:
-        if outcome.not_run:
-            print(f"  {tier.name:<12} not run: {outcome.not_run}")
-            continue
-        skipped = f", {outcome.skipped} skipped" if outcome.skipped else ""
-        print(f"  {tier.name:<12} {outcome.passed} passed, {outcome.failed} failed{skipped} ({seconds:.0f} s)")
-    totals = [outcome for _, outcome, _ in rows]
-    passed, failed = sum(each.passed for each in totals), sum(each.failed for each in totals)
-    skipped = sum(each.skipped for each in totals) + sum(bool(each.not_run) for each in totals)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
-    return 1 if failed or not passed else 0
+    chosen = [tier for tier in TIERS if not names or tier.name in names]
+    if len(chosen) == 1:
+        return alone(chosen[0])
+    by_lane = {tier.lane: [each.name for each in chosen if each.lane == tier.lane] for tier in chosen}
+    return lanes.report(lanes.run(list(by_lane.values()), WORK))
+
+
+def alone(tier: Tier) -> int:
+    """Run a tier in this process; its outcome is also written for whoever waits for it."""
+    print(f"=== {tier.name}: {tier.what}", flush=True)
+    outcome = tier.run()
+    lanes.keep(outcome, WORK / f"{tier.name}.json")
+    print(f"{outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped {outcome.not_run}".rstrip())
+    return 1 if outcome.failed else 0
 
 
 def static() -> Outcome:
@@ -236,8 +226,26 @@ TIERS = (
     Tier("plan", "terraform test with mock providers", plans),
     Tier("unit", "the driver's parts", suite("tests/unit")),
     Tier("embedded", "the embedded AWS, service by service", suite("tests/embedded_aws")),
-    Tier("molecule", "the roles in systemd containers: real packages, a real model, NVIDIA's real modules", molecule),
     Tier("fabric", "make deploy, plan, destroy with ENV=local, and what can go wrong", suite("tests/fabric")),
+    Tier(
+        "molecule",
+        "the roles in systemd containers: real packages, a real model, NVIDIA's real modules",
+        molecule,
+        lane="containers",
+    ),
+    Tier("lab", "the lab's parts: instances, front door, agent's stand-in, a stock image's launch", suite("tests/lab")),
+    Tier(
+        "bake",
+        "the image: one bake of all roles, looked at from every side, and what can go wrong",
+        suite("tests/bake"),
+        lane="containers",
+    ),
+    Tier(
+        "serving",
+        "make deploy ENV=local: chats, a browser, faults and drains with traffic running, figures, security",
+        suite("tests/serving"),
+        lane="containers",
+    ),
     Tier("gpu", "inference on a GPU", gpu),
 )
 

@@ -143,6 +143,19 @@ def parameter(aws: Aws, name: str) -> str | None:
         raise
 
 
+def put_parameter(aws: Aws, name: str, value: str, description: str, tags: dict[str, str]) -> None:
+    """Write an SSM parameter of text, over what it holds, and tag it."""
+    # With room to grow: past 4 KiB it becomes an advanced parameter by itself.
+    aws.ssm.put_parameter(
+        Name=name, Description=description, Value=value, Type="String", Tier="Intelligent-Tiering", Overwrite=True
+    )
+    aws.ssm.add_tags_to_resource(  # put_parameter refuses tags together with Overwrite
+        ResourceType="Parameter",
+        ResourceId=name,
+        Tags=[{"Key": key, "Value": text} for key, text in tags.items()],
+    )
+
+
 def delete_parameter(aws: Aws, name: str) -> None:
     """Remove an SSM parameter, or find that it does not exist."""
     try:

@@ -18,7 +18,8 @@ from ollama_gpu.aws import code_of, parameter
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
-from ollama_gpu.fabric import make_folder, terraform_environment
+from ollama_gpu.fabric import terraform_environment
+from ollama_gpu.paths import make_folder
 from ollama_gpu.progress import ProgressView
 from ollama_gpu.terraform.adapter import Terraform
 

@@ -13,6 +13,7 @@ import typer
 from ollama_gpu.bake.commands import bake
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
+from ollama_gpu.models_commands import models
 
 if TYPE_CHECKING:
     from ollama_gpu.progress import ProgressView
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(bake)
 app.add_typer(lab, name="lab")
+app.add_typer(models, name="models")
 
 Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -83,17 +85,17 @@ def plan(env: Env = "local", json: Json = False) -> None:
 
 @app.command()
 def deploy(env: Env = "local", yes: Yes = False, confirm: Confirm = None, lab: Lab = True, json: Json = False) -> None:
-    """Provision the fabric: preflight, plan, review, apply that plan, prove that a second plan is empty."""
+    """Provision and wait until it serves: preflight, plan, review, apply that plan, an empty second plan, a chat."""
     from ollama_gpu import deploy as steps
     from ollama_gpu.approval import Approval
     from ollama_gpu.console import note
     from ollama_gpu.context import open_context
 
     context = open_context(env, start_embedded=True)
-    outputs = steps.deploy(context, Approval(yes, confirm), _view())
+    outputs = steps.deploy(context, Approval(yes, confirm), _view(), lab)
     _print_outputs(f"ENV={env}", outputs, json)
-    if context.environment.embedded and lab:
-        note("The fabric stands. Its instances are records of the embedded AWS: no containers run behind them yet.")
+    if context.environment.embedded and not lab:
+        note("The fabric stands alone (LAB=off): its instances are records of the embedded AWS.")
 
 
 @app.command()
@@ -113,7 +115,36 @@ def status(env: Env = "local", json: Json = False) -> None:
     if json:
         print_json(seen)
     else:
+        print_table(f"ENV={env}", ("what", "seen"), flatten(look.for_people(seen)))
+
+
+@app.command()
+def verify(env: Env = "local", json: Json = False) -> None:
+    """Sign in at the front door as the first administrator and get an answer from a model."""
+    from ollama_gpu import deploy as steps
+    from ollama_gpu.console import flatten, print_json, print_table
+
+    context, values = _outputs(env)
+    seen = steps.verify_chat(context, values).as_dict()
+    if json:
+        print_json(seen)
+    else:
         print_table(f"ENV={env}", ("what", "seen"), flatten(seen))
+
+
+@app.command()
+def administrator(env: Env = "local", json: Json = False) -> None:
+    """The first administrator's e-mail address and password, from Secrets Manager, for whoever may read them."""
+    from ollama_gpu import secret_values
+    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.context import open_context
+
+    context = open_context(env)
+    found = secret_values.administrator(context.environment, context.contract, context.aws)
+    if json:
+        print_json(found)
+    else:
+        print_table(f"ENV={env}", ("what", "value"), flatten(found))
 
 
 @app.command(name="env")
@@ -181,13 +212,19 @@ def unlock(
 
 @app.command(name="local-down")
 def local_down() -> None:
-    """Stop the embedded AWS of ENV=local, whatever is in it."""
-    from ollama_gpu import environments, paths
+    """End ENV=local, whatever is in it: the embedded AWS, and the lab's containers, volumes and network."""
+    from ollama_gpu import contract, environments, paths
     from ollama_gpu.console import note
     from ollama_gpu.context import embedded_aws
+    from ollama_gpu.lab import plane
 
-    where = paths.locate()
-    stopped = embedded_aws(where, environments.load(where, environments.EMBEDDED).region).stop()
+    where, local = paths.locate(), environments.EMBEDDED
+    removed = plane.down(where, contract.load(where.contract).project, local)
+    gone = removed.containers + removed.volumes + removed.networks
+    note(f"The lab: {', '.join(gone)} removed." if gone else "The lab ran nothing.")
+    for kept in removed.kept:
+        note(f"kept: {kept}")
+    stopped = embedded_aws(where, environments.load(where, local).region).stop()
     note("The embedded AWS is stopped." if stopped else "The embedded AWS was not running.")
 
 

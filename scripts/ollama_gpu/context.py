@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from ollama_gpu import contract, environments, paths
+from ollama_gpu import contract, environments, instance_settings, paths
 from ollama_gpu.aws import Aws
 from ollama_gpu.contract import Contract
 from ollama_gpu.embedded_aws.process import EmbeddedAws, environment_variables
@@ -17,7 +18,10 @@ from ollama_gpu.paths import Paths
 
 @dataclass(frozen=True)
 class Context:
-    """``process_environment`` is what Terraform and other children get; ``exports`` what `env` prints."""
+    """``process_environment`` is what Terraform and other children get; ``exports`` what `env` prints.
+
+    ``instance_settings`` is Terraform's variable `instance` (endpoint_url, variables); None leaves it out.
+    """
 
     paths: Paths
     environment: Environment
@@ -25,6 +29,7 @@ class Context:
     aws: Aws
     exports: dict[str, str]
     unset: tuple[str, ...]
+    instance_settings: dict[str, Any] | None = None
 
     @property
     def process_environment(self) -> dict[str, str]:
@@ -48,7 +53,8 @@ def open_context(name: str, *, start_embedded: bool = False) -> Context:
     if not environment.embedded:
         _refuse_embedded_shell(name)
         exports = {"AWS_REGION": environment.region, "AWS_DEFAULT_REGION": environment.region}
-        return Context(where, environment, agreed, Aws(environment.region), exports, ())
+        settings = instance_settings.of(where, environment)
+        return Context(where, environment, agreed, Aws(environment.region), exports, (), settings)
     server = embedded_aws(where, environment.region)
     endpoint = server.start() if start_embedded else server.running()
     if endpoint is None:
@@ -56,7 +62,8 @@ def open_context(name: str, *, start_embedded: bool = False) -> Context:
     variables = environment_variables(endpoint, environment.region)
     exports = {key: value for key, value in variables.items() if value is not None}
     unset = tuple(key for key, value in variables.items() if value is None)
-    return Context(where, environment, agreed, Aws(environment.region, endpoint.url), exports, unset)
+    settings = instance_settings.of(where, environment)
+    return Context(where, environment, agreed, Aws(environment.region, endpoint.url), exports, unset, settings)
 
 
 def _refuse_embedded_shell(name: str) -> None:

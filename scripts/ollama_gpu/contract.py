@@ -28,11 +28,10 @@ class Metrics(_Section):
 
 
 class Boot(_Section):
-    """What user data writes, and what it hands over to: a program of a baked image, or the collection's playbook."""
+    """What user data writes, and the program that it hands over to."""
 
     description: str
     program: str
-    playbook: str
 
 
 class LifecycleHooks(_Section):
@@ -68,6 +67,15 @@ class Contract(_Section):
     def log_group(self, key: str, environment: str) -> str:
         """The log group's name in one environment."""
         return self.log_groups[key].format(environment=environment)
+
+    def driver_tags(self, environment: str) -> dict[str, str]:
+        """The tags of what the driver makes beside Terraform."""
+        names = self.tags
+        return {
+            names["project"]: self.project,
+            names["environment"]: environment,
+            names["managed_by"]: self.project,
+        }
 
     def state_bucket(self, account: str, region: str) -> str:
         return self.state["bucket"].format(account=account, region=region)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ollama_gpu import (
@@ -9,11 +10,15 @@ from ollama_gpu import (
     checks,
     collection,
     images,
+    instance_settings,
     leftovers,
+    models,
     preflight,
     releases,
     secret_values,
+    serving,
     toolchain,
+    verify,
 )
 from ollama_gpu.approval import Approval
 from ollama_gpu.checks import Check
@@ -21,11 +26,17 @@ from ollama_gpu.console import note
 from ollama_gpu.context import Context, embedded_aws
 from ollama_gpu.errors import UserError
 from ollama_gpu.fabric import Fabric, SavedPlan
-from ollama_gpu.progress import ProgressView
+from ollama_gpu.lab.plane import Plane
+from ollama_gpu.progress import ProgressView, progress_view
+
+SERVING_SECONDS = 3600.0
+"""A stock image takes a quarter of an hour to converge, and a first launch may fail."""
 
 
-def deploy(context: Context, approval: Approval, view: ProgressView) -> dict[str, Any]:
-    """Provision an environment and return its outputs.
+def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool = True) -> dict[str, Any]:
+    """Provision an environment, wait until it serves, and return its outputs.
+
+    ``lab``: ENV=local runs its instances, its front door and its stores as containers; without it the fabric alone.
 
     Raises UserError at the first step that fails; every step can be repeated, so the remedy is always to run
     the command again once the cause is gone.
@@ -36,6 +47,14 @@ def deploy(context: Context, approval: Approval, view: ProgressView) -> dict[str
         if row.state == "warning":
             note(f"warning: {row.what}: {row.seen}. {row.remedy}")
     checks.require(rows, "Preflight")
+
+    plane = Plane(context, view) if context.environment.embedded and lab else None
+    if context.environment.embedded:
+        settings = plane.prepare() if plane else None
+        instance_settings.keep(context.paths, context.environment, settings)
+        context = replace(context, instance_settings=settings)
+    if plane:
+        plane.start()  # before the apply, which starts instances
 
     fabric = Fabric(context, view)
     fabric.init()
@@ -53,7 +72,23 @@ def deploy(context: Context, approval: Approval, view: ProgressView) -> dict[str
     _settle_secrets(context, outputs)
     if plan.changes:
         _require_stable(context, fabric.plan())
+    serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+    if plane:
+        _prove(context, outputs)
     return outputs
+
+
+def verify_chat(context: Context, outputs: dict[str, Any]) -> verify.Chat:
+    """A chat at the environment's front door, as the first administrator."""
+    quiet = progress_view(console_is_terminal=False, quiet=True)
+    door = Plane(context, quiet).door if context.environment.embedded else verify.Door(outputs["url"])
+    return verify.chat(door, secret_values.administrator(context.environment, context.contract, context.aws))
+
+
+def _prove(context: Context, outputs: dict[str, Any]) -> None:
+    chat = verify_chat(context, outputs)
+    note(f"chat: {chat.model} answered at {chat.url}, its first token after {chat.first_token_ms:.0f} ms")
+    note(f"Open {chat.url} in a browser. Who signs in first: make administrator ENV={context.environment.name}")
 
 
 def prepare(context: Context, view: ProgressView) -> None:
@@ -97,7 +132,11 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
         fabric.apply(plan)
     images.forget(context.environment, context.contract, context.aws)
     releases.forget(context.environment, context.contract, context.aws)
+    models.forget(context.environment, context.contract, context.aws)
     left = leftovers.find(context.environment.name, context.contract.project, context.aws)
+    if context.environment.embedded:
+        Plane(context, view).end()
+        instance_settings.keep(context.paths, context.environment, None)
     if context.environment.embedded and not left:
         embedded_aws(context.paths, context.environment.region).stop()
     return left

@@ -9,7 +9,7 @@ from typing import Any
 
 from ollama_gpu import releases
 from ollama_gpu.context import Context
-from ollama_gpu.errors import UserError
+from ollama_gpu.paths import make_folder
 from ollama_gpu.progress import ProgressView
 from ollama_gpu.review import PlanReview
 from ollama_gpu.terraform.adapter import Terraform
@@ -58,7 +58,7 @@ class Fabric:
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)
         outcome = self._terraform.plan(
-            path, [self._context.environment.variables_file, self._release_file()], destroy=destroy
+            path, [self._context.environment.variables_file, self._driver_file()], destroy=destroy
         )
         return SavedPlan(path, outcome.changes, outcome.review)
 
@@ -79,10 +79,13 @@ class Fabric:
     def unlock(self, lock_id: str) -> None:
         self._terraform.force_unlock(lock_id)
 
-    def _release_file(self) -> Path:
+    def _driver_file(self) -> Path:
         # A file, since python-terraform lets -var-file silently win over variables: one kind of source only.
-        path = self.folder / "release.tfvars.json"
-        path.write_text(json.dumps({"release": releases.current(self._context.paths.repository)}))
+        path = self.folder / "driver.tfvars.json"
+        values: dict[str, Any] = {"release": releases.current(self._context.paths.repository)}
+        if self._context.instance_settings is not None:
+            values["instance"] = self._context.instance_settings
+        path.write_text(json.dumps(values))
         return path
 
 
@@ -90,14 +93,3 @@ def terraform_environment(context: Context) -> dict[str, str | None]:
     """What Terraform's process gets besides the shell's environment: where AWS is, where providers come from."""
     mirrors = find_provider_mirrors(context.paths.work, context.process_environment)
     return {**dict.fromkeys(context.unset), **context.exports, **mirrors.environment}
-
-
-def make_folder(folder: Path) -> None:
-    """Make a working folder. Raises UserError when the disk is full or not writable."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The working folder {folder} cannot be made: {error.strerror}.",
-            "Free some space, or set OLLAMA_GPU_WORK to another folder.",
-        ) from error

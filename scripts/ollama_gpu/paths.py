@@ -6,6 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ollama_gpu.errors import UserError
+
+_WORK = ".ollama-gpu"
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -17,6 +21,11 @@ class Paths:
 
     repository: Path
     work: Path
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the working folder is the checkout's own."""
+        return self.work == self.repository / _WORK
 
     @property
     def terraform(self) -> Path:
@@ -43,4 +52,15 @@ def locate() -> Paths:
     """The paths of the checkout that this package was installed from (an editable install)."""
     repository = Path(__file__).resolve().parents[2]
     work = os.environ.get("OLLAMA_GPU_WORK")
-    return Paths(repository, Path(work).resolve() if work else repository / ".ollama-gpu")
+    return Paths(repository, Path(work).resolve() if work else repository / _WORK)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a working folder. Raises UserError when the disk is full or not writable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The working folder {folder} cannot be made: {error.strerror}.",
+            "Free some space, or set OLLAMA_GPU_WORK to another folder.",
+        ) from error

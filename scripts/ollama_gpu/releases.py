@@ -7,7 +7,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from ollama_gpu.aws import Aws, delete_parameter, parameter
+from ollama_gpu.aws import Aws, delete_parameter, parameter, put_parameter
 from ollama_gpu.collection import Archive
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
@@ -45,20 +45,8 @@ def publish(environment: Environment, contract: Contract, aws: Aws, release: str
         Body=archive.path.read_bytes(),
         ChecksumSHA256=base64.b64encode(bytes.fromhex(archive.sha256)).decode(),
     )
-    aws.ssm.put_parameter(
-        Name=name, Description="The release that instances converge to", Value=value, Type="String", Overwrite=True
-    )
-    tags = contract.tags  # put_parameter refuses tags together with Overwrite
-    aws.ssm.add_tags_to_resource(
-        ResourceType="Parameter",
-        ResourceId=name,
-        Tags=[
-            {"Key": tags["project"], "Value": contract.project},
-            {"Key": tags["environment"], "Value": environment.name},
-            {"Key": tags["managed_by"], "Value": "ollama-gpu"},
-            {"Key": tags["release"], "Value": release},
-        ],
-    )
+    tags = {**contract.driver_tags(environment.name), contract.tags["release"]: release}
+    put_parameter(aws, name, value, "The release that instances converge to", tags)
     return True
 
 

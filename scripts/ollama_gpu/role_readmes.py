@@ -1,6 +1,7 @@
-"""The README of every role, generated from its argument specs: `make docs`.
+"""The README of every role, generated from its argument specs and its defaults: `make docs`.
 
-A role's specs are its documentation; this only lays them out for people who read on a forge.
+A role's specs are its documentation; this only lays them out for people who read on a forge. A computed default, such
+as a number from a template, stands in defaults/main.yml alone: a spec may hold a number there and no text.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def readme(role: Path) -> str:
     """The text of a role's README.md."""
     specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     summary = yaml.safe_load((role / "meta" / "main.yml").read_text())["galaxy_info"]["description"]
+    defaults = _defaults(role)
     lines = [f"# ollama.gpu.{role.name}", "", f"{summary.rstrip('.')}.", ""]
     for entry, spec in specs.items():
         if entry != "main":
@@ -31,17 +33,22 @@ def readme(role: Path) -> str:
         lines += [line for text in _texts(spec.get("description")) for line in (_plain(text), "")]
         if spec.get("options"):
             lines += ["| variable | type | default | meaning |", "|---|---|---|---|"]
-            lines += [_row(name, option) for name, option in sorted(spec["options"].items())]
+            lines += [_row(name, option, defaults.get(name)) for name, option in sorted(spec["options"].items())]
             lines.append("")
-    lines.append("Generated from `meta/argument_specs.yml` by `make docs`.")
+    lines.append("Generated from `meta/argument_specs.yml` and `defaults/main.yml` by `make docs`.")
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, option: dict[str, Any]) -> str:
+def _defaults(role: Path) -> dict[str, Any]:
+    path = role / "defaults" / "main.yml"
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+def _row(name: str, option: dict[str, Any], computed: Any) -> str:
     kind = str(option.get("type", "str"))
     if option.get("elements"):
         kind += f" of {option['elements']}"
-    default = "required" if option.get("required") else f"`{_value(option.get('default'))}`"
+    default = "required" if option.get("required") else f"`{_value(option.get('default', computed))}`"
     meaning = " ".join(_plain(text) for text in _texts(option.get("description")))
     if option.get("choices"):
         meaning += " One of " + ", ".join(f"`{choice}`" for choice in option["choices"]) + "."

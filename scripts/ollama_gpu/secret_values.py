@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from ollama_gpu.aws import Aws, code_of
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
+from ollama_gpu.errors import UserError
 from ollama_gpu.waiting import wait_until
 
 
@@ -29,6 +30,19 @@ def fill(environment: Environment, contract: Contract, aws: Aws) -> list[str]:
         aws.secretsmanager.put_secret_value(SecretId=name, SecretString=make(environment))
         filled.append(name)
     return filled
+
+
+def administrator(environment: Environment, contract: Contract, aws: Aws) -> dict[str, str]:
+    """E-mail address and password of the first administrator. Raises UserError where none was made."""
+    name = contract.secret("administrator", environment.name)
+    try:
+        value: dict[str, str] = json.loads(aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            raise
+        remedy = f"Deploy it with: make deploy ENV={environment.name}"
+        raise UserError(f"The secret {name} has no value.", remedy) from error
+    return value
 
 
 def protect_cache(environment: Environment, contract: Contract, aws: Aws, replication_group: str) -> bool:

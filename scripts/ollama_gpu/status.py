@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from ollama_gpu import timeline
 from ollama_gpu.context import Context
 
 
@@ -21,6 +22,30 @@ def read(context: Context, outputs: dict[str, Any]) -> dict[str, Any]:
         "fleets": {name: {**fleets[name], "targets": targets.get(name, {})} for name in fleets},
         "alarms": _alarms(context),
     }
+
+
+def for_people(seen: dict[str, Any]) -> dict[str, Any]:
+    """The same with each instance's boot in a line: its steps that took a second or more, and what failed."""
+    fleets = {
+        name: {
+            **fleet,
+            "instances": [{**each, "boot": _boot_line(each["boot"])} for each in fleet.get("instances", [])],
+        }
+        for name, fleet in seen["fleets"].items()
+    }
+    return {**seen, "fleets": fleets}
+
+
+def _boot_line(steps: list[dict[str, Any]]) -> str:
+    parts = []
+    for step in steps:
+        if step["result"] == "failed":
+            parts.append(f"{step['step']} FAILED: {step.get('cause', 'no cause given')}")
+        elif step["result"] == "started":
+            parts.append(f"{step['step']} ...")
+        elif step["seconds"] >= 1:
+            parts.append(f"{step['step']} {step['seconds']:.0f} s")
+    return ", ".join(parts) or "-"
 
 
 def _fleet(context: Context, group: str) -> dict[str, Any]:
@@ -43,6 +68,7 @@ def _fleet(context: Context, group: str) -> dict[str, Any]:
                 "zone": item["AvailabilityZone"],
                 "state": item["LifecycleState"],
                 "health": item["HealthStatus"],
+                "boot": [step.as_dict() for step in timeline.read(context, item["InstanceId"])],
             }
             for item in found["Instances"]
         ],

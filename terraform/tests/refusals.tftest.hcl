@@ -238,3 +238,28 @@ run "an_image_id_that_is_none_is_refused" {
   }
   expect_failures = [var.image_id]
 }
+
+run "a_real_environment_that_would_serve_from_its_cpus_is_refused" {
+  command = plan
+  variables {
+    instance = { variables = { ollama_require_gpu = false } }
+  }
+  expect_failures = [var.instance]
+}
+
+run "an_instances_own_address_is_refused_outside_local" {
+  command = plan
+  variables {
+    instance = { endpoint_url = "http://aws:5566" }
+  }
+  expect_failures = [var.instance]
+}
+
+run "instance_variables_that_are_no_map_are_refused" {
+  command = plan
+  variables {
+    environment = "local"
+    instance    = { variables = ["ollama_require_gpu"] }
+  }
+  expect_failures = [var.instance]
+}

@@ -1,6 +1,7 @@
-"""One bake of a container, in a working folder of the tests' own, and what it takes to ask for more.
+"""A bake of every role that runs while the other tests do theirs, and what it takes to ask for more bakes.
 
-The base image is the lab's. The bake converges one role, so that minutes suffice: all of them are molecule's part.
+Every bake is of a copy of the checkout, so that nobody's editing makes it another image; each bench has a working
+folder and an embedded AWS of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ from ollama_gpu.aws import Aws
 from ollama_gpu.embedded_aws.process import EmbeddedAws
 
 ROOT = Path(__file__).resolve().parents[2]
-ANSIBLE = str(Path(sys.executable).with_name("ansible-playbook"))
+BIN = Path(sys.executable).parent
 CONTRACT = contract.load(paths.locate().contract)
+NOT_COPIED = (".venv*", ".ollama-gpu", ".terraform", "__pycache__", ".*_cache")
+FULL_BAKE_SECONDS = 1800
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished play."""
+    """A finished play or command."""
 
     status: int
     output: str
@@ -44,41 +47,44 @@ class Run:
 
 @dataclass(frozen=True)
 class Bench:
-    """Bakes that share one embedded AWS. ``variables`` make the images' keys the tests' own."""
+    """Bakes of one checkout with one embedded AWS.
 
+    ``variables`` make the images' keys the tests' own; ``settings`` go into the environment.
+    """
+
+    tree: Path
     work: Path
     variables: Mapping[str, Any]
     aws: Aws
+    settings: Mapping[str, str] = field(default_factory=dict)
 
-    def bake(self, repository: Path = ROOT, folder: str = ".", **variables: Any) -> Run:
-        """Run the play as a user does, from a folder of the repository."""
-        began = time.monotonic()
+    def bake(self, tree: Path | None = None, folder: str = ".", **variables: Any) -> Run:
+        """Run the play as a user does, from a folder of the checkout."""
         play = "bake-ami.yml" if folder == "playbooks" else "playbooks/bake-ami.yml"
-        done = subprocess.run(
-            [ANSIBLE, play, "-e", self.as_json(variables)],
-            cwd=repository / folder,
-            env=self.environment(repository),
-            capture_output=True,
-            text=True,
-            timeout=1800,
-        )
-        return Run(done.returncode, done.stdout + done.stderr, time.monotonic() - began)
+        return self._run([str(BIN / "ansible-playbook"), play, "-e", self.json(variables)], tree or self.tree, folder)
 
-    def start(self, **variables: Any) -> subprocess.Popen[str]:
-        """The play in the background."""
-        return subprocess.Popen(
-            [ANSIBLE, "playbooks/bake-ami.yml", "-e", self.as_json(variables)],
-            cwd=ROOT, env=self.environment(ROOT), text=True, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+    def ask(self, verb: str, *options: str, request: Mapping[str, Any] | None = None) -> Any:
+        """What the play's program answers: `python -m ollama_gpu.bake VERB --env local ...`."""
+        command = [sys.executable, "-m", "ollama_gpu.bake", verb, "--env", "local", *options]
+        done = self._run(command, self.tree, text=json.dumps(request or {}))
+        assert done.status == 0, done.output
+        return json.loads(done.output)
 
-    def as_json(self, variables: Mapping[str, Any]) -> str:
+    def start(self, command: list[str], log: Path) -> subprocess.Popen[str]:
+        """A command in the background, in a process group of its own as a terminal would give it."""
+        with log.open("w") as output:
+            return subprocess.Popen(
+                command, cwd=self.tree, env=self.environment(self.tree), text=True, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def json(self, variables: Mapping[str, Any]) -> str:
         return json.dumps({**self.variables, **variables})
 
-    def environment(self, repository: Path) -> dict[str, str]:
+    def environment(self, tree: Path) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "ANSIBLE_"))}
-        path = os.pathsep.join([str(repository / "scripts"), os.environ.get("PYTHONPATH", "")])
-        return {**kept, "OLLAMA_GPU_WORK": str(self.work), "PYTHONPATH": path, "NO_COLOR": "1"}
+        path = os.pathsep.join([str(tree / "scripts"), os.environ.get("PYTHONPATH", "")])
+        return {**kept, "OLLAMA_GPU_WORK": str(self.work), "PYTHONPATH": path, "NO_COLOR": "1", **self.settings}
 
     @property
     def published(self) -> str:
@@ -92,40 +98,113 @@ class Bench:
         (found,) = self.aws.ec2.describe_images(ImageIds=[self.published])["Images"]
         return next(tag["Value"] for tag in found["Tags"] if tag["Key"] == "ContainerImage")
 
+    @property
+    def images(self) -> set[str]:
+        """Container images that were baked here."""
+        label = f"label=ollama-gpu.work={self.work}"
+        names = ("image", "ls", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}", "ollama-gpu/host")
+        return set(docker(*names).stdout.split())
+
+    @property
+    def builders(self) -> list[str]:
+        """Containers in which an image is being made here."""
+        label = f"label=ollama-gpu.work={self.work}"
+        name = "name=^ollama-gpu-bake-local-"
+        return docker("ps", "--all", "--filter", name, "--filter", label, "--format", "{{.Names}}").stdout.split()
+
+    def _run(self, command: list[str], tree: Path, folder: str = ".", text: str = "") -> Run:
+        began = time.monotonic()
+        done = subprocess.run(
+            command, cwd=tree / folder, env=self.environment(tree), capture_output=True, text=True, input=text,
+            timeout=FULL_BAKE_SECONDS,
+        )  # fmt: skip
+        return Run(done.returncode, done.stdout + done.stderr, time.monotonic() - began)
+
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    if shutil.which("docker") is None or docker("version", check=False).returncode != 0:
-        pytest.skip("needs a container engine")
-    work = tmp_path_factory.mktemp("bake")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkout as it is now, git's own folder included."""
+    copy = tmp_path_factory.mktemp("checkout") / "tree"
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    return copy
+
+
+@pytest.fixture(scope="session")
+def supplies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the lab serves, made where it is missing; as root an engine is installed for it."""
+    if os.geteuid() != 0 and docker("version", check=False).returncode != 0:
+        pytest.skip("needs a container engine: start Docker, or run this as root, which installs and starts it")
+    work = tmp_path_factory.mktemp("supply")
+    command = [str(BIN / "ollama-gpu"), "lab", "supply", "--json"]
+    done = subprocess.run(command, env={**os.environ, "OLLAMA_GPU_WORK": str(work)}, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0, "its words are above"
+    served: dict[str, Any] = json.loads(done.stdout)
+    return served
+
+
+def opened(tree: Path, work: Path, variables: Mapping[str, Any]) -> Iterator[Bench]:
+    """A bench, and at the end nothing that was made on it."""
     server = EmbeddedAws(work / "embedded-aws")
-    mark = uuid.uuid4().hex
-    options = {"log-driver": "journald", "live-restore": True, "labels": [f"ollama-gpu.test={mark}"]}
-    variables = {"bake_roles": ["ollama.gpu.docker"], "docker_daemon_options": options, "image_keep": 1000}
-    before = baked()
-    yield Bench(work, variables, Aws("us-east-1", server.start().url))
+    mark = {"image_keep": 1000, "image_seal_paths": [f"/nonexistent/{uuid.uuid4().hex}"]}
+    bench = Bench(tree, work, {**mark, **variables}, Aws("us-east-1", server.start().url))
+    yield bench
     server.stop()
-    for image in baked() - before:
+    if bench.builders:
+        docker("rm", "--force", "--volumes", *bench.builders)
+    for image in bench.images:
         docker("image", "rm", "--force", image)
 
 
 @pytest.fixture(scope="session")
-def made(bench: Bench) -> Run:
-    """The one full bake."""
-    run = bench.bake()
+def bench(tree: Path, supplies: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """For bakes that are short: of no role, unless a test names one."""
+    variables = {"bake_base_image": supplies["lab_base_image"], "bake_roles": []}
+    yield from opened(tree, tmp_path_factory.mktemp("short"), variables)
+
+
+@pytest.fixture(scope="session")
+def full_bench(tree: Path, supplies: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """For the bake of every role."""
+    yield from opened(tree, tmp_path_factory.mktemp("full"), {})
+
+
+@dataclass(frozen=True)
+class Started:
+    process: subprocess.Popen[str]
+    log: Path
+    began: float
+
+
+@pytest.fixture(scope="session")
+def started(full_bench: Bench) -> Iterator[Started]:
+    """The bake of every role, on its way."""
+    log = full_bench.work / "full.log"
+    command = [str(BIN / "ansible-playbook"), "playbooks/bake-ami.yml", "-e", full_bench.json({})]
+    process = full_bench.start(command, log)
+    yield Started(process, log, time.monotonic())
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _start_early(request: pytest.FixtureRequest) -> None:
+    """It takes as long as all short ones together: both cores are used."""
+    if any("made" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("started")
+
+
+@pytest.fixture(scope="session")
+def made(started: Started) -> Run:
+    """The one full bake, done."""
+    status = started.process.wait(FULL_BAKE_SECONDS)
+    run = Run(status, started.log.read_text(), time.monotonic() - started.began)
     assert run.status == 0, run.output[-6000:]
     return run
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check)
-
-
-def baked() -> set[str]:
-    listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "ollama-gpu/host").stdout
-    return set(listed.split())
-
-
-def builders() -> list[str]:
-    """Containers of bakes that exist now."""
-    return docker("ps", "--all", "--filter", "name=^ollama-gpu-bake-local-", "--format", "{{.Names}}").stdout.split()
+    try:
+        return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(arguments, 127, "", "docker is not installed")

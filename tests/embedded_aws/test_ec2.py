@@ -183,6 +183,26 @@ def test_a_flow_log_to_a_log_group_given_by_arn_is_delivered(
     assert flow_log["DeliverLogsStatus"] == "SUCCESS"
 
 
+def test_a_registered_image_is_what_it_was_registered_as(client: Client, name: str) -> None:
+    ec2 = client("ec2")
+    devices: Any = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 12}}]
+    registered = ec2.register_image(
+        Name=name,
+        Architecture="x86_64",
+        RootDeviceName="/dev/xvda",
+        VirtualizationType="hvm",
+        BlockDeviceMappings=devices,
+    )
+    image = ec2.describe_images(ImageIds=[registered["ImageId"]])["Images"][0]
+    assert (image["Architecture"], image["RootDeviceName"], image["VirtualizationType"]) == (
+        "x86_64",
+        "/dev/xvda",
+        "hvm",
+    )
+    assert image["BlockDeviceMappings"][0]["DeviceName"] == "/dev/xvda"
+    assert image["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 12
+
+
 def test_the_account_has_debians_image(client: Client) -> None:
     [image] = client("ec2").describe_images(
         Owners=["136693071363"], Filters=[{"Name": "name", "Values": ["debian-12-amd64-*"]}]

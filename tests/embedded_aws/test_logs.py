@@ -81,3 +81,29 @@ def test_metrics_in_a_log_event_become_cloudwatch_metrics(client: Client, name: 
 def test_a_log_event_that_is_not_in_the_format_is_only_a_log_event(client: Client, name: str, message: str) -> None:
     put(client, name, message)
     assert client("logs").filter_log_events(logGroupName=name)["events"][0]["message"] == message
+
+
+def test_a_rejected_event_makes_no_metric(client: Client, name: str) -> None:
+    directive = {"Namespace": name, "Dimensions": [[]], "Metrics": [{"Name": "Requests"}]}
+    now = int(time.time() * 1000)
+    document = {"_aws": {"Timestamp": now, "CloudWatchMetrics": [directive]}, "Requests": 1}
+    logs = client("logs")
+    logs.create_log_group(logGroupName=name)
+    logs.create_log_stream(logGroupName=name, logStreamName="gateway")
+    three_hours = 3 * 3600 * 1000
+    events = [{"timestamp": now + ahead, "message": json.dumps(document)} for ahead in (0, three_hours)]
+    answer = logs.put_log_events(logGroupName=name, logStreamName="gateway", logEvents=events)
+    assert "tooNewLogEventStartIndex" in answer["rejectedLogEventsInfo"]
+    assert statistics(client, name, "Requests") == [1.0]
+
+
+def test_a_stream_keeps_its_newest_events(client: Client, name: str) -> None:
+    logs = client("logs")
+    logs.create_log_group(logGroupName=name)
+    logs.create_log_stream(logGroupName=name, logStreamName="gateway")
+    now = int(time.time() * 1000)
+    for part in range(3):
+        events = [{"timestamp": now + part, "message": f"{part} {index}"} for index in range(5_000)]
+        logs.put_log_events(logGroupName=name, logStreamName="gateway", logEvents=events)
+    kept = logs.get_log_events(logGroupName=name, logStreamName="gateway", startFromHead=True, limit=10_000)["events"]
+    assert (len(kept), kept[0]["message"], kept[-1]["message"]) == (10_000, "1 0", "2 4999")

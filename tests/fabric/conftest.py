@@ -56,7 +56,7 @@ def interrupted(driver: Driver) -> Run:
     Not earlier: a create whose answer Ctrl-C cuts off is known to nobody, on AWS as here (docs/traps.md), and the
     last test counts what is left.
     """
-    process = driver.start("deploy", "--env", "local")
+    process = driver.start("deploy", "--env", "local", "--no-lab")
     seen, since = (0, 0), time.monotonic()
 
     def only_waiting() -> bool:

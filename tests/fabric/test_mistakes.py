@@ -93,7 +93,7 @@ def test_a_terraform_configuration_that_does_not_exist_is_no_error(driver: Drive
 def test_a_working_folder_that_cannot_be_made(driver: Driver, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    assert Driver(blocked / "work").run("deploy", "--env", "local").refused(str(blocked))
+    assert Driver(blocked / "work").run("deploy", "--env", "local", "--no-lab").refused(str(blocked))
 
 
 def test_an_option_that_does_not_exist(driver: Driver) -> None:

@@ -65,8 +65,9 @@ def _prune(context: Context, keep: int) -> list[str]:
         removed.append(f"{image.name} ({image.identifier})")
     if context.environment.embedded:
         kept = {image.container for image in known if image not in old}
-        # the embedded AWS forgets its images with its process, the engine does not
-        for container in engine.baked()[keep:]:
+        # the embedded AWS forgets its images with its process, the engine does not; another checkout's are its own
+        ours = [image for image in engine.baked() if image.work == str(context.paths.work)]
+        for container in ours[keep:]:
             if container.reference not in kept and engine.remove_image(container.reference):
                 removed.append(container.reference)
     return removed

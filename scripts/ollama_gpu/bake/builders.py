@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import psutil
 
@@ -43,13 +43,14 @@ class Maker:
 
 @dataclass(frozen=True)
 class Builder:
-    """A container or an instance on which an image was being made."""
+    """A container or an instance on which an image is, or was, being made.
+
+    ``ours`` is False for a container of another checkout, whose ENV=local has an AWS of its own.
+    """
 
     identifier: str
     maker: str
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
+    ours: bool = True
 
 
 def this_maker() -> Maker:
@@ -63,12 +64,14 @@ def this_maker() -> Maker:
 
 
 def abandoned(builders: Iterable[Builder], takeover: bool, alive: Callable[[Maker], bool], now: float) -> list[str]:
-    """The builders that may be removed. Raises UserError when one belongs to a bake that may still run."""
+    """The builders that may be removed. Raises UserError when one of ours belongs to a bake that may still run."""
     removable = []
     for builder in builders:
         maker = Maker.parse(builder.maker)
-        if takeover or maker is None or not alive(maker):
+        if maker is None or not alive(maker) or (builder.ours and takeover):
             removable.append(builder.identifier)
+            continue
+        if not builder.ours:
             continue
         minutes = int((now - maker.started) / 60)
         raise UserError(

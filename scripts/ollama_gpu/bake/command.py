@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -16,14 +17,16 @@ from typing import IO
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
-from ollama_gpu.fabric import make_folder
+from ollama_gpu.paths import make_folder
 from ollama_gpu.progress import duration
+from ollama_gpu.waiting import wait_until
 
 _PLAY = re.compile(r"^PLAY \[(?P<name>.*)\] \*+$")
 _TASK = re.compile(r"^TASK \[(?P<name>.*)\] \*+$")
 _ROLE = re.compile(r"^(?P<role>[\w.]+) : ")
 _FAILURE = "Say which task failed and why"
 _LOST = "Say that the builder was lost"
+CLEAN_UP_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,17 @@ def run(context: Context, asked: Asked) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
     }
     began = time.monotonic()
-    with log.open("w", encoding="utf-8") as copy:
+    with log.open("w", encoding="utf-8", buffering=1) as copy:  # a line at a time, for who follows it
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, errors="replace"
         )
         assert process.stdout is not None  # noqa: S101, asked for by PIPE
-        lines = list(_shown(_copied(process.stdout, copy), began))
-        status = process.wait()
+        try:
+            lines = list(_shown(_copied(process.stdout, copy), began))
+            status = process.wait()
+        except KeyboardInterrupt:
+            _end(process, folder)
+            raise
     if status != 0:
         raise UserError(failure(lines), f"The whole output is {log}.")
     return outcome(lines)
@@ -116,6 +123,15 @@ def _copied(lines: IO[str], copy: IO[str]) -> Iterator[str]:
     for line in lines:
         copy.write(line)
         yield line.rstrip("\n")
+
+
+def _end(process: subprocess.Popen[str], folder: Path) -> None:
+    """After Ctrl-C: end the play, which the terminal may have told too, and wait until its guard has cleaned up."""
+    note("bake: interrupted, removing the builder")
+    process.terminate()
+    process.wait()
+    with suppress(UserError):  # said by the next bake, which removes what is left
+        wait_until(lambda: not any(folder.glob(f"*-{process.pid}.json")), "the builder to be removed", CLEAN_UP_SECONDS)
 
 
 def _ansible() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ollama_gpu.bake.builders import Builder
@@ -12,17 +13,19 @@ from ollama_gpu.errors import UserError
 
 KEY_LABEL = "ollama-gpu.image-key"
 MAKER_LABEL = "ollama-gpu.bake"
+WORK_LABEL = "ollama-gpu.work"
 REPOSITORY = "ollama-gpu/host"
 
 
 @dataclass(frozen=True)
 class ContainerImage:
-    """A baked image: ``reference`` is its name and tag, ``created`` sorts by time."""
+    """A baked image: ``reference`` is its name and tag, ``created`` sorts by time, ``work`` is the maker's folder."""
 
     identifier: str
     reference: str
     key: str
     created: str
+    work: str
 
 
 def image_id(reference: str) -> str:
@@ -42,21 +45,22 @@ def baked() -> list[ContainerImage]:
     images = []
     for identifier in dict.fromkeys(identifiers):
         found = _json("image", "inspect", "--format", "{{json .}}", identifier)
+        labels = found["Config"]["Labels"]
         images += [
-            ContainerImage(identifier, tag, found["Config"]["Labels"][KEY_LABEL], found["Created"])
+            ContainerImage(identifier, tag, labels[KEY_LABEL], found["Created"], labels.get(WORK_LABEL, ""))
             for tag in found["RepoTags"] or []
         ]
     return sorted(images, key=lambda image: image.created, reverse=True)
 
 
-def builders(environment: str) -> list[Builder]:
-    """Containers in which an image of this environment is, or was, being made."""
+def builders(environment: str, work: Path) -> list[Builder]:
+    """Containers in which an image of this environment is, or was, being made; ``work`` tells whose are ours."""
     # By name as well: a container that an instance is inherits the labels of its image, which was a builder once.
     lines = _run(
         "container", "ls", "--all", "--filter", f"name=^{builder_prefix(environment)}", "--format",
-        f'{{{{.Names}}}} {{{{.Label "{MAKER_LABEL}"}}}}',
+        f'{{{{.Names}}}}\t{{{{.Label "{MAKER_LABEL}"}}}}\t{{{{.Label "{WORK_LABEL}"}}}}\t.',
     ).splitlines()  # fmt: skip
-    return [Builder(*line.split(" ", 1)) for line in lines if " " in line]
+    return [Builder(name, maker, owner == str(work)) for name, maker, owner, _ in (line.split("\t") for line in lines)]
 
 
 def builder_prefix(environment: str) -> str:

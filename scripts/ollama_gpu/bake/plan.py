@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +15,16 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
-from ollama_gpu import collection, images, releases
+from ollama_gpu import collection, images, releases, role_variables
 from ollama_gpu.aws import code_of, parameter
-from ollama_gpu.bake import builders, content, engine
+from ollama_gpu.bake import builders, content, engine, host_tests
 from ollama_gpu.bake.builders import Builder
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
-from ollama_gpu.fabric import make_folder
 from ollama_gpu.lab import places
 from ollama_gpu.lab.docker import Docker
 from ollama_gpu.lab.supply import supply
+from ollama_gpu.paths import make_folder
 from ollama_gpu.progress import progress_view
 
 
@@ -32,6 +32,7 @@ from ollama_gpu.progress import progress_view
 class Request:
     """What the play was asked for. ``variables`` are the roles' variables given beside the environment's files."""
 
+    roles: Sequence[str]
     variables: Mapping[str, object]
     builder: str | None = None
     connection: str = "ssm"
@@ -45,7 +46,7 @@ def make(context: Context, request: Request) -> dict[str, Any]:
     where, environment = context.paths, context.environment
     kind = request.builder or ("container" if environment.embedded else "ec2")
     base_name, base = _base(context, kind, request.base_image)
-    files = _variables_files(context)
+    files = role_variables.files(context.paths, context.environment)
     tree = collection.source(where.repository)
     play = where.repository / "playbooks"
     inputs = {
@@ -53,7 +54,8 @@ def make(context: Context, request: Request) -> dict[str, Any]:
         "play": content.digest_of_files(play, _files_of_play(play)),
         "builder": kind,
         "base": base,
-        "variables": [*(_yaml(path) for path in files), dict(request.variables)],
+        "roles": list(request.roles),
+        "variables": [*(role_variables.load(path) for path in files), dict(request.variables)],
     }
     key = content.key(inputs)
     found = existing(context, kind, key)
@@ -78,6 +80,7 @@ def make(context: Context, request: Request) -> dict[str, Any]:
         "action": "build" if build else found.action,
         "image_id": found.image_id,
         "found_container": found.container,
+        "tests": [str(file) for file in host_tests.select(tree, where.repository / "tests" / "host", request.roles)],
         "leftovers": builders.abandoned(makers, request.takeover, builders.alive, time.time()),
         "maker": maker.label,
         "builder_name": f"{engine.builder_prefix(environment.name)}{maker.pid}",
@@ -87,16 +90,10 @@ def make(context: Context, request: Request) -> dict[str, Any]:
         "variables_files": [str(path) for path in (_between_roles(context), *files)] if build else [],
         "tags": images.tags(context.contract, environment.name, release, key),
         "aws_environment": context.exports,
+        "work": str(where.work),
         "folder": str(where.work / "bake" / environment.name),
         "account": _account(context) if kind == "ec2" and build else {},
     }
-
-
-def _variables_files(context: Context) -> list[Path]:
-    """The roles' variables of an environment; for ENV=local what the lab serves comes first, as they refer to it."""
-    own = context.paths.repository / "inventories" / context.environment.name / "group_vars" / "all.yml"
-    handover = places.locate(context.paths).handover
-    return [path for path in ([handover, own] if context.environment.embedded else [own]) if path.is_file()]
 
 
 def _between_roles(context: Context) -> Path:
@@ -105,7 +102,7 @@ def _between_roles(context: Context) -> Path:
     The play converges with the same variables; a playbook cannot be imported where a failure is to be caught.
     """
     playbook = collection.source(context.paths.repository) / "playbooks" / "host.yml"
-    variables: dict[str, Any] = next((play["vars"] for play in _yaml(playbook) if "vars" in play), {})
+    variables: dict[str, Any] = next((play["vars"] for play in role_variables.load(playbook) if "vars" in play), {})
     target = context.paths.work / "bake" / context.environment.name / "host.yml"
     make_folder(target.parent)
     target.write_text(yaml.safe_dump(variables), encoding="utf-8")
@@ -169,7 +166,7 @@ def _supply(context: Context) -> str:
 
 def _builders(context: Context, kind: str) -> Iterable[Builder]:
     if kind == "container":
-        return engine.builders(context.environment.name)
+        return engine.builders(context.environment.name, context.paths.work)
     tags = context.contract.tags
     filters: list[Any] = [
         {"Name": f"tag:{tags['project']}", "Values": [context.contract.project]},
@@ -218,11 +215,3 @@ def _require_session_manager() -> None:
             "session-manager-plugin is not installed on this machine.",
             "Install it (AWS documents how), or bake with -e bake_connection=ssh -e bake_ssh_cidr=<you>/32.",
         )
-
-
-def _yaml(path: Path) -> Any:
-    # parsed, so that a comment changes no key
-    try:
-        return yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {error}", "Correct it there.", status=2) from error

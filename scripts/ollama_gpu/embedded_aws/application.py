@@ -30,16 +30,20 @@ def configure_moto() -> None:
 def build(region: str) -> Wsgi:
     """The complete application with the account of ``region`` populated. Imports moto: takes seconds."""
     configure_moto()
+    from moto.core import DEFAULT_ACCOUNT_ID
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     from . import account, autoscaling
+    from .authorization import Authorization
     from .completions import apply_all
     from .completions.failures import FailFast
+    from .control import ControlPages
 
     apply_all()
     autoscaling.apply()
     account.populate(region)
-    return HealthPage(FailFast(TakingTurns(DomainDispatcherApplication(create_backend_app))))
+    aws = FailFast(TakingTurns(Authorization(DomainDispatcherApplication(create_backend_app))))
+    return HealthPage(ControlPages(aws, DEFAULT_ACCOUNT_ID, region))
 
 
 class LostAnswers:

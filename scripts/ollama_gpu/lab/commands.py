@@ -91,22 +91,28 @@ lab.add_typer(data, name="data")
 @data.command()
 def start(
     name: Annotated[str, typer.Argument(help="The container's name, and the name that it answers to in the lab.")],
+    throw_away: Annotated[
+        bool, typer.Option("--throw-away", help="Begin with empty stores when those there are another checkout's.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Start the stores with passwords of their own, or find them running."""
+    """Start the stores with passwords and an authority of their own, or find them running."""
     import sys
 
     from ollama_gpu import paths
     from ollama_gpu.console import flatten, print_json, print_table
     from ollama_gpu.lab import data as tier
+    from ollama_gpu.lab import host_settings, images
     from ollama_gpu.lab.docker import Docker
     from ollama_gpu.lab.places import locate
     from ollama_gpu.progress import progress_view
 
     where = locate(paths.locate())
     view = progress_view(console_is_terminal=sys.stderr.isatty(), quiet=True)
-    folder = where.work / "data" / name
-    started = tier.start(name, (name,), tier.keep_secrets(folder), folder, tier.IMAGE.latest, Docker(), view)
+    docker, folder = Docker(), tier.folder(where, name)
+    image = images.ensure(tier.IMAGE, host_settings.read(), docker, where.logs, view, force=False)
+    secrets = tier.keep_secrets(folder)
+    started = tier.start(name, (name,), secrets, folder, image, docker, view, throw_away=throw_away)
     described = {
         "database": started.database,
         "cache": started.cache,
@@ -121,8 +127,10 @@ def start(
 
 @data.command()
 def stop(name: Annotated[str, typer.Argument(help="The container's name.")]) -> None:
-    """Remove the stores and all that is in them."""
+    """Remove the stores, all that is in them, and their passwords."""
+    from ollama_gpu import paths
     from ollama_gpu.lab import data as tier
     from ollama_gpu.lab.docker import Docker
+    from ollama_gpu.lab.places import locate
 
-    tier.stop(name, Docker())
+    tier.stop(name, Docker(), folder=tier.folder(locate(paths.locate()), name))

@@ -1,5 +1,5 @@
 #!/bin/bash
-# PostgreSQL and Redis for the containers that know this one by $NAMES; secrets are files in /run/secrets, data in /data.
+# PostgreSQL and Redis by TLS: secrets are files in /run/secrets, the certificate in /run/tls, data in /data.
 set -euo pipefail
 rm -f /run/data-is-up /data/postgresql/postmaster.pid   # of a container that was killed
 bin=$(echo /usr/lib/postgresql/*/bin)
@@ -9,16 +9,8 @@ as_redis=(setpriv --reuid=redis --regid=redis --init-groups)
 
 groupadd --force --system lab-tls
 usermod --append --groups lab-tls postgres && usermod --append --groups lab-tls redis
-if [ ! -s /data/tls/server.crt ]; then
-  mkdir -p /data/tls && cd /data/tls
-  openssl req -x509 -newkey rsa:3072 -nodes -days 3650 -subj '/CN=ollama-gpu lab data CA' -keyout ca.key -out ca.crt 2> /dev/null
-  openssl req -newkey rsa:3072 -nodes -subj "/CN=${NAMES%% *}" -keyout server.key -out server.csr 2> /dev/null
-  names=$(for name in $NAMES localhost; do printf 'DNS:%s,' "$name"; done)
-  printf 'subjectAltName=%sIP:127.0.0.1\nextendedKeyUsage=serverAuth\n' "$names" > server.ext
-  openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -days 3650 -extfile server.ext -out server.crt 2> /dev/null
-  rm ca.key server.csr server.ext   # nobody signs with this authority again
-fi
-chgrp lab-tls /data/tls/server.key && chmod 640 /data/tls/server.key
+install -d -g lab-tls -m 750 /run/lab-tls
+install -g lab-tls -m 640 /run/tls/server.key /run/tls/server.crt /run/tls/ca.crt /run/lab-tls/
 
 if [ ! -s /data/postgresql/PG_VERSION ]; then
   install -d -o postgres -g postgres -m 700 /data/postgresql
@@ -31,7 +23,7 @@ hostssl all all all  scram-sha-256
 END
 install -d -o postgres -g postgres /run/postgresql
 "${as_postgres[@]}" "$bin/postgres" -D /data/postgresql -c listen_addresses='*' -c port=5432 -c max_connections=400 \
-  -c ssl=on -c ssl_cert_file=/data/tls/server.crt -c ssl_key_file=/data/tls/server.key -c log_connections=on &
+  -c ssl=on -c ssl_cert_file=/run/lab-tls/server.crt -c ssl_key_file=/run/lab-tls/server.key -c log_connections=on &
 database=$!
 until "${as_postgres[@]}" "$bin/pg_isready" --quiet; do sleep 0.1; done
 # As on RDS: a master who may make roles, databases and extensions. psql reads the password itself, so that no argument holds it.
@@ -49,9 +41,9 @@ umask 077
 cat > /run/lab-redis/redis.conf <<END
 port 0
 tls-port 6379
-tls-cert-file /data/tls/server.crt
-tls-key-file /data/tls/server.key
-tls-ca-cert-file /data/tls/ca.crt
+tls-cert-file /run/lab-tls/server.crt
+tls-key-file /run/lab-tls/server.key
+tls-ca-cert-file /run/lab-tls/ca.crt
 tls-auth-clients no
 requirepass "$(cat /run/secrets/cache_token)"
 dir /data/redis

@@ -71,6 +71,19 @@ class Docker:
         if not self.has_network(name):
             self.output("network", "create", "--label", f"{LABEL}=network", name)
 
+    def on_network(self, name: str = NETWORK) -> set[str]:
+        """Names of the running containers on a network; none where there is no such network."""
+        found = self._inspect("network", name)
+        return {each["Name"] for each in (found or {}).get("Containers", {}).values()}
+
+    def gateway(self, name: str = NETWORK) -> str:
+        """The address by which a network's containers reach this machine. Raises UserError without the network."""
+        found = self._inspect("network", name)
+        gateways = [each["Gateway"] for each in found["IPAM"]["Config"] if each.get("Gateway")] if found else []
+        if not gateways:
+            raise UserError(f"There is no network {name} with a gateway.", "Make it with: ollama-gpu lab supply")
+        return str(gateways[0])
+
     def output(self, *arguments: str, text: str | None = None) -> str:
         """What a short command prints, given ``text`` on its standard input; UserError with its words when it fails."""
         ran = subprocess.run(["docker", *arguments], input=text, capture_output=True, text=True, env=_environment())

@@ -21,6 +21,7 @@ class Supplies:
     engine: str
     base_image: str
     data_image: str
+    metadata_image: str
     ollama: ollama.Release
     model: model.Store
     toolkit: toolkit.Repository
@@ -31,6 +32,7 @@ class Supplies:
         return {
             "lab_base_image": self.base_image,
             "lab_data_image": self.data_image,
+            "lab_metadata_image": self.metadata_image,
             "lab_ollama_version": ollama.VERSION,
             "lab_ollama_url": f"{mirror.ADDRESS}/ollama/v{ollama.VERSION}/{self.ollama.archive}",
             "lab_ollama_checksum": f"sha256:{self.ollama.digest}",

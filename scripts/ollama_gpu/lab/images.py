@@ -44,12 +44,22 @@ class Image:
         return f"ollama-gpu/{self.name}:latest"
 
 
+_BASE = Path(__file__).with_name("base-image")
+_DATA_SOURCES = "usr/lib/python3/dist-packages/ollama_gpu_lab"
+
 BASE = Image(
     "base",
     # What Debian's cloud images have of what roles rely on, and no more: a role must install what it needs.
     (
         *("systemd", "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "sudo"),
-        *("python3", "python3-apt", "ca-certificates", "curl", "gnupg"),
+        *("python3", "python3-apt", "ca-certificates", "cloud-init", "curl", "gnupg"),
+    ),
+    files=(
+        ("etc/cloud/cloud.cfg.d/90-ollama-gpu-lab.cfg", (_BASE / "cloud-init.cfg").read_text(encoding="utf-8")),
+        (f"{_DATA_SOURCES}/__init__.py", ""),
+        (f"{_DATA_SOURCES}/DataSourceEc2.py", (_BASE / "DataSourceEc2.py").read_text(encoding="utf-8")),
+        # An empty unit is a masked one: this stage would wait for DHCP, which Docker's networks do not have.
+        ("etc/systemd/system/cloud-init-local.service", ""),
     ),
     changes=('CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3"),
 )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+from ollama_gpu.console import note
 from ollama_gpu.errors import UserError
 
 KEY_DIGITS = 12
+WAIT_SECONDS = 1800.0  # an empty cache takes up to 20 minutes to fill
 
 
 def key(*inputs: object) -> str:
@@ -56,17 +59,29 @@ def making(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def exclusive(cache: Path) -> Iterator[None]:
-    """One supplier at a time for a cache; a second is told so instead of building the same beside the first."""
+def exclusive(cache: Path, seconds: float = WAIT_SECONDS) -> Iterator[None]:
+    """One supplier at a time for a cache; a second waits for the first, whose work is then there for it.
+
+    Raises UserError after ``seconds``.
+    """
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"Another command is filling {cache}.", "Wait for it, then run this one again.") from error
-        lock.write(str(os.getpid()))
-        lock.flush()
+    deadline = time.monotonic() + seconds
+    with (cache / "lock").open("a+", encoding="utf-8") as lock:
+        if not _lock(lock):
+            note(f"Another command is filling {cache}: waiting for it.")
+        while not _lock(lock):
+            if time.monotonic() > deadline:
+                raise UserError(f"Another command is still filling {cache}.", "See what it waits for, or end it.")
+            time.sleep(0.5)
         yield
+
+
+def _lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _text(value: object) -> str:

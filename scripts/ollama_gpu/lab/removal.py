@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ollama_gpu.errors import UserError
 
-from . import recipe
+from . import mirror, recipe
 from .docker import NETWORK, Docker
 from .places import Places
 
@@ -43,6 +43,23 @@ def remove(places: Places, docker: Docker, cache: bool) -> Removed:
         with recipe.exclusive(places.cache):
             shutil.rmtree(places.cache)
         removed.cache = str(places.cache)
+    return removed
+
+
+def remove_environment(prefix: str, docker: Docker) -> Removed:
+    """Remove containers and volumes whose names begin so; the mirror and the network too when nobody else is left."""
+    removed = Removed()
+    if docker.version() is None:
+        return removed
+    removed.containers = [name for name in docker.ours("container") if name.startswith(f"{prefix}-")]
+    docker.remove(*removed.containers)
+    removed.volumes = [name for name in docker.ours("volume") if name.startswith(f"{prefix}-")]
+    for volume in removed.volumes:
+        docker.output("volume", "rm", volume)
+    if docker.on_network(NETWORK) <= {mirror.NAME}:
+        docker.remove(mirror.NAME)
+        removed.containers.append(mirror.NAME)
+        _network(docker, removed)
     return removed
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import data, handover, host_settings, images, mirror
+from . import data, front_door, handover, host_settings, images, mirror
 from .docker import Docker
 from .host_settings import HostSettings
+from .instances import metadata
 from .mirror import Mirror
 from .places import Places
 from .supplies import go, model, ollama, open_webui, toolkit
@@ -28,7 +29,7 @@ def read(places: Places, docker: Docker) -> dict[str, Any]:
 
 
 def _images(docker: Docker, host: HostSettings) -> dict[str, Any]:
-    wanted = (images.BASE, data.IMAGE, mirror.IMAGE, images.BUILDER, images.PYTHON)
+    wanted = (images.BASE, data.IMAGE, front_door.IMAGE, metadata.IMAGE, mirror.IMAGE, images.BUILDER, images.PYTHON)
     return {image.name: _image(docker, image.reference(host)) for image in wanted}
 
 

@@ -10,18 +10,19 @@ from pathlib import Path
 from ollama_gpu.errors import UserError
 from ollama_gpu.progress import ProgressView
 
-from . import data, engine, handover, host_settings, images, mirror, recipe
+from . import data, engine, front_door, handover, host_settings, images, mirror, recipe
 from .builder import Builder
 from .docker import Docker
 from .handover import Supplies
 from .host_settings import HostSettings
+from .instances import metadata
 from .mirror import Mirror
 from .places import Places
 from .stage import stage
 from .supplies import go, model, ollama, open_webui, toolkit
 
 ALL = "all"
-PARTS = ("base", "data", "mirror", "ollama", "model", "toolkit", "open-webui")
+PARTS = ("base", "data", "front-door", "metadata", "mirror", "ollama", "model", "toolkit", "open-webui")
 """What can be asked to be made anew, though it is there."""
 
 
@@ -84,6 +85,7 @@ def supply(places: Places, docker: Docker, view: ProgressView, anew: Collection[
         shop = _Workshop(places, docker, host_settings.read(), view, anew)
         docker.ensure_network()
         base_image, data_image = shop.image(images.BASE), shop.image(data.IMAGE)
+        shop.image(front_door.IMAGE)
         served = _serve(shop)
         registry = Mirror(docker, places.cache)
         registry.up(shop.image(mirror.IMAGE), served.routes, view)
@@ -92,6 +94,7 @@ def supply(places: Places, docker: Docker, view: ProgressView, anew: Collection[
             engine=version,
             base_image=base_image,
             data_image=data_image,
+            metadata_image=shop.image(metadata.IMAGE),
             ollama=served.ollama,
             model=served.model,
             toolkit=served.toolkit,

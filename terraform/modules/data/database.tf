@@ -1,5 +1,5 @@
 # PostgreSQL for Open WebUI: users, chats and, with pgvector, the embeddings of documents. `create extension vector` and
-# Open WebUI's own role are made by the migration job, which alone reads the master's secret.
+# Open WebUI's own role are made by the first instance that boots, which reads the master's secret for it; later ones do not.
 
 locals {
   database_id   = "${var.name}-database"

@@ -50,6 +50,14 @@ data "aws_iam_policy_document" "release" {
     resources = values(var.secret_arns)
   }
   statement {
+    # Whoever boots on an empty database makes Open WebUI's role there, which takes the master's rights; no other boot asks
+    # for them. It gives an instance little that it lacks: Open WebUI's own role owns all that is in this database. See
+    # docs/decisions/0008-migrations.md for the ways that would need no such statement.
+    sid       = "DatabaseMaster"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [var.master_secret_arn]
+  }
+  statement {
     sid       = "DecryptSecrets"
     actions   = ["kms:Decrypt"]
     resources = [var.key_arns.data]
@@ -63,9 +71,9 @@ data "aws_iam_policy_document" "release" {
   statement {
     sid     = "Artifacts" # the bucket is encrypted with S3's own key, which needs no permission
     actions = ["s3:GetObject"]
-    # Every release's archive and every model file, by the contract's patterns.
+    # Every release's archive and every model file of this environment, by the contract's patterns.
     resources = [for pattern in [var.contract.artifacts.collection, var.contract.artifacts.models] :
-    "${local.arn_prefix}:s3:::${var.artifact_bucket}/${replace(pattern, "/{[a-z_]+}/", "*")}"]
+    "${local.arn_prefix}:s3:::${var.artifact_bucket}/${replace(replace(pattern, "{environment}", var.environment), "/{[a-z_]+}/", "*")}"]
   }
 }
 

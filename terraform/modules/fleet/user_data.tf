@@ -1,6 +1,6 @@
 locals {
   # What an instance must know to find everything else; no secret, and nothing that changes by itself.
-  instance = {
+  instance = merge(local.given, {
     artifact_bucket     = var.artifact_bucket
     collection_key      = var.contract.artifacts.collection
     drain_seconds       = var.settings.drain_seconds
@@ -12,7 +12,9 @@ locals {
     parameters          = { for key, name in var.parameters : key => name if key != "image" }
     region              = var.region
     release             = var.release
-  }
+  })
+  # What was not given is left out: the boot program asks for the keys that are there.
+  given = { for key, value in { endpoint_url = var.instance.endpoint_url, variables = var.instance.variables } : key => value if value != null && value != {} }
 
   user_data = templatefile("${path.module}/user_data.sh.tftpl", {
     boot     = var.contract.boot

@@ -14,7 +14,7 @@ variable "contract" {
   description = "The decoded contract/instance.yaml: the names that the fabric and the instance share."
   type = object({
     artifacts       = object({ collection = string, models = string })
-    boot            = object({ description = string, playbook = string, program = string })
+    boot            = object({ description = string, program = string })
     lifecycle_hooks = object({ launch = string, terminate = string })
     metrics = object({
       namespace = string
@@ -43,6 +43,13 @@ variable "image_id" {
   nullable    = false
 }
 
+variable "instance" {
+  description = "What the description of an instance has besides the fabric's own: the address of its AWS, Ansible variables. Empty on AWS."
+  type        = object({ endpoint_url = optional(string), variables = optional(any, {}) })
+  default     = {}
+  nullable    = false
+}
+
 variable "key" {
   description = "The fleet's key in the root's map: interactive or batch."
   type        = string
@@ -58,6 +65,12 @@ variable "key_arns" {
 variable "log_group_arns" {
   description = "Log groups that an instance writes to."
   type        = object({ gateway = string, instance = string })
+  nullable    = false
+}
+
+variable "master_secret_arn" {
+  description = "The secret of the database's master, which RDS made."
+  type        = string
   nullable    = false
 }
 

@@ -58,3 +58,14 @@ def test_another_machines_bake_counts_until_it_is_too_old() -> None:
 
 def test_a_builder_that_nobody_signed_is_removed() -> None:
     assert builders.abandoned([Builder("b", "")], False, builders.alive, time.time()) == ["b"]
+
+
+def test_another_checkouts_living_builder_is_none_of_ours() -> None:
+    theirs = [Builder("b", me().label, ours=False)]
+    for takeover in (False, True):
+        assert builders.abandoned(theirs, takeover, builders.alive, time.time()) == []
+
+
+def test_another_checkouts_dead_builder_is_removed_for_it() -> None:
+    dead = Maker(HERE, os.getpid(), int(psutil.Process().create_time()) - 3600)
+    assert builders.abandoned([Builder("b", dead.label, ours=False)], False, builders.alive, time.time()) == ["b"]

@@ -29,7 +29,6 @@ from ollama_gpu.paths import locate
 COLLECTION = locate().contract.parent.parent / "ansible_collections" / "ollama" / "gpu"
 ROLE = COLLECTION / "roles" / "gateway"
 ANSIBLE = shutil.which("ansible-playbook", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-HAPROXY = os.environ.get("HAPROXY") or shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin")
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20, what: str = "") -> Any:
@@ -243,10 +242,9 @@ class Gateway:
         self.process: subprocess.Popen[bytes] | None = None
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def start(self) -> None:
-        assert HAPROXY
+    def start(self, haproxy: str) -> None:
         with (self.folder / "haproxy.log").open("wb") as output:
-            command = [HAPROXY, "-W", "-f", str(self.configuration)]
+            command = [haproxy, "-W", "-f", str(self.configuration)]
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         wait_for(self.ready, what=f"the gateway is ready: {(self.folder / 'haproxy.log').read_text()}")
 

@@ -16,12 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.collection.gateway_bench import ANSIBLE, HAPROXY, Gateway, wait_for
+from tests.unit.collection.gateway_bench import ANSIBLE, Gateway, wait_for
 
-pytestmark = [
-    pytest.mark.skipif(not HAPROXY, reason="needs haproxy (apt-get install haproxy, or HAPROXY=path)"),
-    pytest.mark.skipif(not ANSIBLE, reason="needs ansible-playbook, which renders the role's templates"),
-]
+pytestmark = pytest.mark.skipif(not ANSIBLE, reason="needs ansible-playbook, which renders the role's templates")
 
 MODEL = {"model": "gemma3:270m"}
 SLOTS = 4  # two Ollama with two slots each
@@ -29,7 +26,7 @@ QUEUE = 3
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(haproxy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     running = Gateway(
         tmp_path_factory.mktemp("gateway"),
         gateway_slots=2,
@@ -38,7 +35,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         gateway_upload_limit_mib=1,
     )
     try:
-        running.start()
+        running.start(haproxy)
         yield running
     finally:
         running.stop()

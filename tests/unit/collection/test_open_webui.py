@@ -7,10 +7,11 @@ import sys
 from importlib.machinery import SourceFileLoader
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 FILES = Path(__file__).resolve().parents[3] / "ansible_collections/ollama/gpu/roles/open_webui/files"
 
@@ -136,6 +137,23 @@ def test_postgresql_is_given_an_address_that_it_reads(settings: ModuleType, sche
     assert settings.libpq(f"{scheme}://u:p+q@h/d?sslmode=verify-full") == "postgresql://u:p+q@h/d?sslmode=verify-full"
 
 
+def test_an_address_that_is_none_is_told_without_its_password(
+    settings: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ProgrammingError(Exception):
+        pass
+
+    def refuse(address: str) -> None:
+        raise ProgrammingError(f'invalid connection option "{address}"')
+
+    driver = ModuleType("psycopg")
+    vars(driver).update(ProgrammingError=ProgrammingError, conninfo=SimpleNamespace(conninfo_to_dict=refuse))
+    monkeypatch.setitem(sys.modules, "psycopg", driver)
+    with pytest.raises(SystemExit, match="DATABASE_URL is no address of a database") as stopped:
+        settings.database({"DATABASE_URL": "hidden@host"}, "DATABASE_URL")
+    assert "hidden" not in str(stopped.value)
+
+
 @pytest.mark.parametrize(
     ("revision", "behind"), [(None, True), ("one", True), ("two", False), ("of a newer version", False)]
 )
@@ -157,6 +175,100 @@ def test_a_process_that_waited_in_vain_says_for_what(settings: ModuleType) -> No
     waited: list[float] = []
     with pytest.raises(SystemExit, match="the schema is old after 120 s"):
         serve.wait_for_schema(lambda: "the schema is old", clock=lambda: sum(waited), sleep=waited.append)
+
+
+@pytest.fixture
+def migrate(settings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    for name in ("advisory_lock", "schema"):
+        monkeypatch.setitem(sys.modules, name, load(FILES / "container" / f"{name}.py"))
+    return load(FILES / "container" / "migrate.py")
+
+
+class Refusals:
+    """A server that refuses with these words, one after the other, and then lets in."""
+
+    def __init__(self, *words: str) -> None:
+        self._words = list(words)
+
+    def __call__(self) -> str:
+        if self._words:
+            raise ConnectionError(self._words.pop(0))
+        return "connected"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'FATAL: password authentication failed for user "open_webui"',
+        'FATAL:  database "openwebui" does not exist',
+        'FATAL:  role "open_webui" does not exist',
+    ],
+)
+def test_a_database_that_is_not_made_is_told_at_once(migrate: ModuleType, words: str) -> None:
+    with pytest.raises(migrate.NotMade):
+        migrate.connect(Refusals(words), ConnectionError, sleep=pytest.fail)
+
+
+def test_a_migration_waits_for_a_server_that_does_not_answer(migrate: ModuleType) -> None:
+    waited: list[float] = []
+    refusals = Refusals("connection refused", "FATAL: the database system is starting up")
+    assert migrate.connect(refusals, ConnectionError, clock=lambda: sum(waited), sleep=waited.append) == "connected"
+    assert len(waited) == 2
+
+
+def test_a_server_that_stays_away_is_named(migrate: ModuleType) -> None:
+    waited: list[float] = []
+    with pytest.raises(SystemExit, match="has not answered for 180 s: connection refused"):
+        migrate.connect(
+            Refusals(*["connection refused"] * 100), ConnectionError, clock=lambda: sum(waited), sleep=waited.append
+        )
+
+
+class Answers:
+    """A connection that answers each query with the first row whose key is in it."""
+
+    def __init__(self, **rows: Any) -> None:
+        self._rows = rows
+        self.asked: list[str] = []
+
+    def execute(self, query: str, _: Any = None) -> Answers:
+        self.asked.append(query)
+        return self
+
+    def fetchone(self) -> Any:
+        return next((row for key, row in self._rows.items() if key in self.asked[-1]), None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "lacks"),
+    [
+        ({"has_schema_privilege": (False,), "pg_extension": (1,)}, "no tables"),
+        ({"has_schema_privilege": (True,)}, "extension vector"),
+    ],
+)
+def test_a_half_made_database_is_told_apart_from_a_made_one(
+    migrate: ModuleType, rows: dict[str, Any], lacks: str
+) -> None:
+    with pytest.raises(migrate.NotMade, match=lacks):
+        migrate.require_made(Answers(**rows), "pgvector")
+    migrate.require_made(Answers(has_schema_privilege=(True,), pg_extension=(1,)), "pgvector")
+    migrate.require_made(Answers(has_schema_privilege=(True,)), "qdrant")
+
+
+def test_the_role_knows_the_status_by_which_a_migration_asks_for_the_database(migrate: ModuleType) -> None:
+    variables = yaml.safe_load((FILES.parent / "vars" / "main.yml").read_text())
+    assert variables["_open_webui_not_made"] == migrate.NOT_MADE
+
+
+def test_a_second_host_waits_for_the_lock_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    lock = load(FILES / "container" / "advisory_lock.py")
+    taken, free = Answers(pg_try_advisory_lock=(False,)), Answers(pg_try_advisory_lock=(True,))
+    lock.take(free, "migrates")
+    assert "pg_advisory_lock" not in free.asked[-1]
+    assert capsys.readouterr().out == ""
+    lock.take(taken, "migrates")
+    assert "select pg_advisory_lock" in taken.asked[-1]
+    assert capsys.readouterr().out == "waiting: another host migrates\n"
 
 
 def test_the_image_is_locked_to_one_version_with_hashes() -> None:

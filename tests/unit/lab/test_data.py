@@ -1,10 +1,16 @@
-"""The data tier gets its secrets by files: nothing that anybody can list holds one."""
+"""The data tier gets its secrets by files: nothing that anybody can list holds one. Data stay with their secrets."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ollama_gpu.lab import data
+import pytest
+from cryptography import x509
+
+from ollama_gpu.errors import UserError
+from ollama_gpu.lab import authority, data
 from ollama_gpu.lab.data import DataSecrets
 from ollama_gpu.lab.docker import Docker
 from ollama_gpu.progress import NoProgress
@@ -13,17 +19,21 @@ SECRETS = DataSecrets("master", "p'w \"1", "token")
 
 
 class Recorded(Docker):
-    """An engine that does as it is told and remembers what it was told; the certificate is ``PEM``."""
+    """An engine with at most one container and one volume, which does as it is told and remembers what it was told."""
 
-    def __init__(self, running: bool) -> None:
-        self.is_running = running
+    def __init__(self) -> None:
+        self.labels: dict[str, str] | None = None
+        self.identity: str | None = None
         self.told: list[tuple[str, ...]] = []
 
-    def running(self, _name: str) -> bool:
-        return self.is_running
+    def image(self, reference: str) -> dict[str, Any] | None:
+        return {"Id": reference}
 
-    def remove(self, *containers: str) -> None:
-        self.told.append(("remove", *containers))
+    def container(self, _name: str) -> dict[str, Any] | None:
+        return None if self.labels is None else {"State": {"Running": True}, "Config": {"Labels": self.labels}}
+
+    def remove(self, *_containers: str) -> None:
+        self.labels = None
 
     def has_network(self, _name: str) -> bool:
         return True
@@ -34,17 +44,28 @@ class Recorded(Docker):
 
     def output(self, *arguments: str, **_options: object) -> str:
         self.told.append(arguments)
-        if arguments[0] == "cp":
-            Path(arguments[-1]).write_text("PEM")
+        labels = dict(each.removeprefix("--label=").split("=", 1) for each in arguments if each.startswith("--label="))
+        if arguments[0] == "run":
+            self.labels = labels
+        elif arguments[:2] == ("volume", "create"):
+            self.identity = labels["ollama-gpu.lab.identity"]
+        elif arguments[:2] == ("volume", "rm"):
+            self.identity = None
+        elif arguments[:2] == ("volume", "ls"):
+            return "" if self.identity is None else f"lab-data {self.identity}\nother-volume "
         return ""
 
+    @property
+    def verbs(self) -> list[str]:
+        return [" ".join(each[:2]) if each[0] == "volume" else each[0] for each in self.told]
 
-def start(docker: Docker, folder: Path) -> data.DataTier:
-    return data.start("lab-data", ("db", "redis"), SECRETS, folder, "data:1", docker, NoProgress())
+
+def start(docker: Docker, folder: Path, values: DataSecrets = SECRETS, **options: Any) -> data.DataTier:
+    return data.start("lab-data", ("db", "redis"), values, folder, "data:1", docker, NoProgress(), **options)
 
 
 def test_no_command_line_holds_a_secret(tmp_path: Path) -> None:
-    docker = Recorded(running=False)
+    docker = Recorded()
     start(docker, tmp_path)
     words = [word for arguments in docker.told for word in arguments]
     assert "run" in words
@@ -52,7 +73,7 @@ def test_no_command_line_holds_a_secret(tmp_path: Path) -> None:
 
 
 def test_secrets_lie_in_files_that_only_their_owner_reads(tmp_path: Path) -> None:
-    start(Recorded(running=False), tmp_path)
+    start(Recorded(), tmp_path)
     folder = tmp_path / "secrets"
     assert folder.stat().st_mode & 0o077 == 0
     assert {file.name: file.read_text() for file in folder.iterdir()} == vars(SECRETS)
@@ -60,13 +81,68 @@ def test_secrets_lie_in_files_that_only_their_owner_reads(tmp_path: Path) -> Non
 
 
 def test_where_it_answers_and_what_verifies_it_is_told(tmp_path: Path) -> None:
-    tier = start(Recorded(running=False), tmp_path)
+    signer = authority.keep(tmp_path / "authority")
+    tier = start(Recorded(), tmp_path / "data", authority=signer)
     assert tier.database == ("db", 5432)
     assert tier.cache == ("redis", 6379)
-    assert tier.authority.read_text() == "PEM"
+    assert tier.authority == signer.certificate
+    chain = (tmp_path / "data" / "tls" / "server.crt").read_bytes()
+    certificate, issuer = x509.load_pem_x509_certificates(chain)
+    certificate.verify_directly_issued_by(issuer)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["db", "redis", "localhost"]
+    assert issuer == x509.load_pem_x509_certificate(signer.certificate.read_bytes())
 
 
 def test_one_that_runs_is_taken_as_it_is(tmp_path: Path) -> None:
-    docker = Recorded(running=True)
+    docker = Recorded()
     start(docker, tmp_path)
-    assert {arguments[0] for arguments in docker.told} == {"exec", "cp"}
+    docker.told.clear()
+    start(docker, tmp_path)
+    assert docker.verbs == ["volume ls", "exec"]
+
+
+def test_other_secrets_make_the_container_anew_and_keep_the_data(tmp_path: Path) -> None:
+    docker = Recorded()
+    start(docker, tmp_path)
+    docker.told.clear()
+    start(docker, tmp_path, replace(SECRETS, cache_token="new"))
+    assert docker.verbs == ["volume ls", "run", "exec"]
+
+
+def test_data_of_another_folder_are_not_given_to_these_secrets(tmp_path: Path) -> None:
+    docker = Recorded()
+    start(docker, tmp_path / "one")
+    docker.told.clear()
+    with pytest.raises(UserError, match="another checkout made them") as refused:
+        start(docker, tmp_path / "two")
+    assert "ollama-gpu lab data stop lab-data" in refused.value.remedy
+    assert docker.verbs == ["volume ls"]
+    assert not (tmp_path / "two").exists()
+
+
+def test_data_of_another_folder_are_given_up_where_they_are_declared_throw_away(tmp_path: Path) -> None:
+    docker = Recorded()
+    start(docker, tmp_path / "one")
+    docker.told.clear()
+    start(docker, tmp_path / "two", throw_away=True)
+    assert docker.verbs == ["volume ls", "volume rm", "volume create", "run", "exec"]
+    start(docker, tmp_path / "two")
+
+
+def test_stopping_removes_the_data_with_their_secrets(tmp_path: Path) -> None:
+    docker = Recorded()
+    start(docker, tmp_path / "one")
+    data.stop("lab-data", docker, folder=tmp_path / "one")
+    assert docker.labels is None
+    assert docker.identity is None
+    assert not (tmp_path / "one").exists()
+    start(docker, tmp_path / "two")
+
+
+def test_stopping_can_keep_both(tmp_path: Path) -> None:
+    docker = Recorded()
+    start(docker, tmp_path)
+    data.stop("lab-data", docker, keep_data=True, folder=tmp_path)
+    assert docker.labels is None
+    start(docker, tmp_path, data.keep_secrets(tmp_path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -59,8 +61,24 @@ def test_what_a_killed_command_left_half_made_is_removed(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["thing"]
 
 
-def test_a_second_command_is_refused_while_the_first_fills_the_cache(tmp_path: Path) -> None:
-    with exclusive(tmp_path), pytest.raises(UserError, match="Another command"), exclusive(tmp_path):
-        pass
+def test_a_second_command_waits_while_the_first_fills_the_cache(tmp_path: Path) -> None:
+    first_has_it, order = threading.Event(), []
+
+    def first() -> None:
+        with exclusive(tmp_path):
+            first_has_it.set()
+            time.sleep(0.7)
+            order.append("first")
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    first_has_it.wait()
     with exclusive(tmp_path):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_a_second_command_gives_up_in_the_end(tmp_path: Path) -> None:
+    with exclusive(tmp_path), pytest.raises(UserError, match="still filling"), exclusive(tmp_path, seconds=0.1):
         pass

@@ -33,7 +33,9 @@ def supplied(cache: Path) -> Supplies:
     assert release is not None
     assert store is not None
     assert repository is not None
-    return Supplies("20.10", "base:1", "data:1", release, store, repository, PushedImage(f"sha256:{DIGEST}"))
+    return Supplies(
+        "20.10", "base:1", "data:1", "metadata:1", release, store, repository, PushedImage(f"sha256:{DIGEST}")
+    )
 
 
 def test_an_empty_cache_has_nothing(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from .cloudwatch_rules import holds
 log = logging.getLogger(__name__)
 
 KEEP = timedelta(hours=24)  # of metric data; moto would keep it for ever
+TRIM_EVERY = timedelta(hours=1)  # a trimmed list is indexed anew
 
 BREACHES: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
@@ -42,7 +43,7 @@ def evaluate_everything() -> None:
     """Evaluate the alarms of every account and region in use and drop metric data older than a day."""
     for regions in list(cloudwatch_backends.values()):
         for backend in list(regions.values()):
-            if backend.metric_data and backend.metric_data[0].timestamp < utcnow() - KEEP:
+            if backend.metric_data and backend.metric_data[0].timestamp < utcnow() - KEEP - TRIM_EVERY:
                 backend.metric_data = [each for each in backend.metric_data if each.timestamp >= utcnow() - KEEP]
             evaluate(backend)
 

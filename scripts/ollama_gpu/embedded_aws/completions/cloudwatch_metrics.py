@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,11 +20,10 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 
 from . import cloudwatch_math
+from .cloudwatch_index import Key, select
 
 EPOCH = datetime(1970, 1, 1)  # naive UTC, as moto keeps its times
 DEFAULT_PERIOD_SECONDS = 60
-
-Key = tuple[str, str, frozenset[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,7 @@ def values_of(backend: Any, queries: list[Query], start: datetime, period: int) 
     values: dict[str, float | None] = {}
     for query in queries:
         if query.metric is not None:
-            data = [each for each in _select(backend, query.metric, query.unit) if start <= each.timestamp < end]
-            values[query.id] = summarize(data, query.statistic)
+            values[query.id] = summarize(list(select(backend, query.metric, query.unit, start, end)), query.statistic)
     pending = [query for query in queries if query.metric is None]
     while pending:  # an expression may use another one that stands after it
         ready = [each for each in pending if not _uses(each, pending)]
@@ -108,15 +106,6 @@ def values_of(backend: Any, queries: list[Query], start: datetime, period: int) 
 def period_of(queries: list[Query]) -> int:
     """The period in which queries are looked at together, in seconds: the longest of theirs."""
     return max((query.period for query in queries if query.period), default=DEFAULT_PERIOD_SECONDS)
-
-
-def _select(backend: Any, metric: Key, unit: str | None) -> Iterator[Any]:
-    namespace, name, dimensions = metric
-    for each in backend.metric_data:
-        # the cheap comparisons first: every period of every alarm comes by here
-        same = each.name == name and each.namespace == namespace and unit in (None, each.unit)
-        if same and _dimensions(each) == dimensions:
-            yield each
 
 
 def _dimensions(datum: Any) -> frozenset[tuple[str, str]]:
@@ -143,9 +132,8 @@ def _get_metric_statistics(self: Any) -> ActionResult:
     metric = key_of(self._get_param("Namespace"), name, self._get_param("Dimensions") or [])
     first, last = self._get_param("StartTime"), self._get_param("EndTime")
     periods: dict[datetime, list[Any]] = {}
-    for datum in _select(self.cloudwatch_backend, metric, self._get_param("Unit")):
-        if first <= datum.timestamp < last:
-            periods.setdefault(align(datum.timestamp, period), []).append(datum)
+    for datum in select(self.cloudwatch_backend, metric, self._get_param("Unit"), first, last):
+        periods.setdefault(align(datum.timestamp, period), []).append(datum)
     points = []
     for start, data in sorted(periods.items()):
         point: dict[str, Any] = {"Timestamp": start, "Unit": data[0].unit or "None"}

@@ -3,8 +3,8 @@
 moto 5.2.5: default_tags of the provider come back inside a template's tag specifications; a template's
 second version with user data cannot be launched; a version cannot be deleted; an instance ignores its
 template's network interfaces' groups, metadata options, volume tags, instance profile and monitoring, and
-gets a second, ghost root volume; an image cannot tag its snapshots; a flow log whose log group is given by
-ARN says FAILED.
+gets a second, ghost root volume; an image cannot tag its snapshots; a registered image forgets all but its
+name; a flow log whose log group is given by ARN says FAILED.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import InvalidParameterValueError
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.amis import Ami
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import convert_tag_spec, parse_user_data
@@ -212,6 +213,29 @@ def _complete_the_rest() -> None:
             if specification["ResourceType"] == "snapshot":
                 image.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in specification["Tags"]})
         return image
+
+    @around(EC2Response, "register_image")
+    def register_image(original: Callable[..., Any], self: Any) -> ActionResult:
+        answer: ActionResult = original(self)
+        image = self.ec2_backend.amis[answer.result["ImageId"]]
+        image.architecture = self._get_param("Architecture", "i386")  # AWS's default
+        image.root_device_name = self._get_param("RootDeviceName", image.root_device_name)
+        image.virtualization_type = self._get_param("VirtualizationType", "paravirtual")
+        mapped = self._get_param("BlockDeviceMappings", [])
+        root = next((each for each in mapped if each.get("DeviceName") == image.root_device_name), None)
+        if root and "VolumeSize" in root.get("Ebs", {}):
+            image.ollama_gpu_root_gib = int(root["Ebs"]["VolumeSize"])
+        return answer
+
+    mappings = Ami.block_device_mappings.fget
+
+    def block_device_mappings(self: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = mappings(self)
+        if hasattr(self, "ollama_gpu_root_gib"):
+            found[0]["Ebs"]["VolumeSize"] = self.ollama_gpu_root_gib
+        return found
+
+    Ami.block_device_mappings = property(block_device_mappings)
 
     @around(EC2Backend, "create_flow_logs")
     def create_flow_logs(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:

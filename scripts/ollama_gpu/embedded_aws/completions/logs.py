@@ -1,7 +1,7 @@
 """CloudWatch Logs: saved queries, a group's key, and metrics inside log events.
 
 moto 5.2.5 has no query definitions and no AssociateKmsKey, and it does not read the embedded metric format,
-by which the gateway's log becomes CloudWatch metrics.
+by which the gateway's log becomes CloudWatch metrics. It also keeps every event; here a stream keeps its newest.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 from moto.core.utils import unix_time_millis
 from moto.logs.exceptions import ResourceNotFoundException
-from moto.logs.models import LogsBackend
+from moto.logs.models import LogGroup
 from moto.logs.responses import LogsResponse
 
 from .embedded_metric_format import publish
 from .patching import add_operations, around
 from .store import Regional
+
+KEPT_EVENTS = 10_000  # of a stream; they lie in memory, and a fleet writes a few thousand an hour
 
 _queries: Regional[dict[str, Any]] = Regional()
 
@@ -34,16 +36,14 @@ def apply() -> None:
         disassociate_kms_key,
     )
 
-    @around(LogsBackend, "put_log_events")
+    @around(LogGroup, "put_log_events")  # which gets those events alone that the backend has not rejected
     def put_log_events(
-        original: Callable[..., Any],
-        self: Any,
-        log_group_name: str,
-        log_stream_name: str,
-        log_events: list[dict[str, Any]],
+        original: Callable[..., Any], self: Any, log_stream_name: str, log_events: list[dict[str, Any]]
     ) -> Any:
-        answer = original(self, log_group_name, log_stream_name, log_events)
-        publish(self.account_id, self.region_name, log_events)
+        answer = original(self, log_stream_name, log_events)
+        stream = self.streams[log_stream_name]
+        del stream.events[:-KEPT_EVENTS]
+        publish(self.account_id, self.region, log_events)
         return answer
 
 

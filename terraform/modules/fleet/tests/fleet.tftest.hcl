@@ -29,8 +29,8 @@ variables {
   all_spot        = false
   artifact_bucket = "artifacts"
   contract = {
-    artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{name}/{digest}" }
-    boot            = { description = "/etc/instance.json", playbook = "a.b.boot", program = "/usr/local/sbin/boot" }
+    artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{environment}/{file}" }
+    boot            = { description = "/etc/instance.json", program = "/usr/local/sbin/boot" }
     lifecycle_hooks = { launch = "ready", terminate = "drained" }
     metrics = {
       namespace = "OllamaGPU"
@@ -42,17 +42,18 @@ variables {
     }
     tags = { fleet = "Fleet", release = "Release" }
   }
-  environment    = "test"
-  files          = { access_point_id = "fsap-1", file_system_arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", file_system_id = "fs-1" }
-  image_id       = "ami-0123456789abcdef0"
-  key            = "interactive"
-  key_arns       = { compute = "arn:aws:kms:us-east-1:123456789012:key/compute", data = "arn:aws:kms:us-east-1:123456789012:key/data" }
-  log_group_arns = { gateway = "arn:aws:logs:us-east-1:123456789012:log-group:gateway", instance = "arn:aws:logs:us-east-1:123456789012:log-group:instance" }
-  name           = "test-interactive"
-  parameters     = { fabric = "/test/fabric", image = "/test/image", models = "/test/models", release = "/test/release" }
-  region         = "us-east-1"
-  release        = "r1"
-  secret_arns    = { database = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-abcdef" }
+  environment       = "test"
+  files             = { access_point_id = "fsap-1", file_system_arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", file_system_id = "fs-1" }
+  image_id          = "ami-0123456789abcdef0"
+  key               = "interactive"
+  key_arns          = { compute = "arn:aws:kms:us-east-1:123456789012:key/compute", data = "arn:aws:kms:us-east-1:123456789012:key/data" }
+  log_group_arns    = { gateway = "arn:aws:logs:us-east-1:123456789012:log-group:gateway", instance = "arn:aws:logs:us-east-1:123456789012:log-group:instance" }
+  master_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1-abcdef"
+  name              = "test-interactive"
+  parameters        = { fabric = "/test/fabric", image = "/test/image", models = "/test/models", release = "/test/release" }
+  region            = "us-east-1"
+  release           = "r1"
+  secret_arns       = { database = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-abcdef" }
   settings = {
     desired_size        = null
     drain_seconds       = 110
@@ -357,5 +358,39 @@ run "user_data_fits_and_names_no_secret" {
   assert {
     condition     = !strcontains(base64decode(aws_launch_template.this.user_data), "secretsmanager") && !strcontains(base64decode(aws_launch_template.this.user_data), "/test/image")
     error_message = "user data can be read by everything on the instance"
+  }
+}
+
+run "a_description_on_aws_names_no_address_and_no_variables" {
+  command = plan
+
+  assert {
+    condition     = !strcontains(base64decode(aws_launch_template.this.user_data), "endpoint_url") && !strcontains(base64decode(aws_launch_template.this.user_data), "variables")
+    error_message = "what was not given must be left out of the description"
+  }
+}
+
+run "an_embedded_instance_is_told_its_address_and_its_variables" {
+  command = plan
+
+  variables {
+    instance = {
+      endpoint_url = "http://aws:5566"
+      variables = {
+        # as long as the certificate of an authority with a 2048-bit key
+        boot_store_authorities = "-----BEGIN CERTIFICATE-----\n${join("\n", [for number in range(16) : join("", [for digit in range(64) : "A"])])}\n-----END CERTIFICATE-----\n"
+        ollama_require_gpu     = false
+        open_webui_processes   = 1
+      }
+    }
+  }
+  assert {
+    condition = alltrue([for text in ["\"endpoint_url\":\"http://aws:5566\"", "\"ollama_require_gpu\":false", "\"open_webui_processes\":1", "-----BEGIN CERTIFICATE-----\\n"] :
+    strcontains(base64decode(aws_launch_template.this.user_data), text)])
+    error_message = "the description must hold what was given, with its types"
+  }
+  assert {
+    condition     = length(aws_launch_template.this.user_data) < 16384
+    error_message = "EC2 takes 16 KB of user data"
   }
 }

@@ -36,8 +36,8 @@ variables {
   all_spot        = false
   artifact_bucket = "artifacts"
   contract = {
-    artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{name}/{digest}" }
-    boot            = { description = "/etc/instance.json", playbook = "a.b.boot", program = "/usr/local/sbin/boot" }
+    artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{environment}/{file}" }
+    boot            = { description = "/etc/instance.json", program = "/usr/local/sbin/boot" }
     lifecycle_hooks = { launch = "ready", terminate = "drained" }
     metrics = {
       namespace = "OllamaGPU"
@@ -49,17 +49,18 @@ variables {
     }
     tags = { fleet = "Fleet", release = "Release" }
   }
-  environment    = "test"
-  files          = { access_point_id = "fsap-1", file_system_arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", file_system_id = "fs-1" }
-  image_id       = "ami-0123456789abcdef0"
-  key            = "interactive"
-  key_arns       = { compute = "arn:aws:kms:us-east-1:123456789012:key/compute", data = "arn:aws:kms:us-east-1:123456789012:key/data" }
-  log_group_arns = { gateway = "arn:aws:logs:us-east-1:123456789012:log-group:gateway", instance = "arn:aws:logs:us-east-1:123456789012:log-group:instance" }
-  name           = "test-interactive"
-  parameters     = { fabric = "/test/fabric", image = "/test/image", models = "/test/models", release = "/test/release" }
-  region         = "us-east-1"
-  release        = "r1"
-  secret_arns    = { database = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-abcdef" }
+  environment       = "test"
+  files             = { access_point_id = "fsap-1", file_system_arn = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", file_system_id = "fs-1" }
+  image_id          = "ami-0123456789abcdef0"
+  key               = "interactive"
+  key_arns          = { compute = "arn:aws:kms:us-east-1:123456789012:key/compute", data = "arn:aws:kms:us-east-1:123456789012:key/data" }
+  log_group_arns    = { gateway = "arn:aws:logs:us-east-1:123456789012:log-group:gateway", instance = "arn:aws:logs:us-east-1:123456789012:log-group:instance" }
+  master_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1-abcdef"
+  name              = "test-interactive"
+  parameters        = { fabric = "/test/fabric", image = "/test/image", models = "/test/models", release = "/test/release" }
+  region            = "us-east-1"
+  release           = "r1"
+  secret_arns       = { database = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-abcdef" }
   settings = {
     desired_size        = null
     drain_seconds       = 110
@@ -184,10 +185,11 @@ run "the_role_may_do_what_an_instance_must_and_nothing_of_others" {
     error_message = "only actions that know no resources may have them all"
   }
   assert {
-    condition = { for statement in data.aws_iam_policy_document.release.statement : statement.sid => sort(statement.resources) if contains(["Parameters", "Secrets", "Artifacts"], statement.sid) } == {
-      Artifacts  = tolist(["arn:aws:s3:::artifacts/models/*/*", "arn:aws:s3:::artifacts/releases/*/collection.tar.gz"])
-      Parameters = tolist(["arn:aws:ssm:us-east-1:123456789012:parameter/test/fabric", "arn:aws:ssm:us-east-1:123456789012:parameter/test/models", "arn:aws:ssm:us-east-1:123456789012:parameter/test/release"])
-      Secrets    = tolist(values(var.secret_arns))
+    condition = { for statement in data.aws_iam_policy_document.release.statement : statement.sid => sort(statement.resources) if contains(["Parameters", "Secrets", "DatabaseMaster", "Artifacts"], statement.sid) } == {
+      Artifacts      = tolist(["arn:aws:s3:::artifacts/models/test/*", "arn:aws:s3:::artifacts/releases/*/collection.tar.gz"])
+      DatabaseMaster = tolist([var.master_secret_arn])
+      Parameters     = tolist(["arn:aws:ssm:us-east-1:123456789012:parameter/test/fabric", "arn:aws:ssm:us-east-1:123456789012:parameter/test/models", "arn:aws:ssm:us-east-1:123456789012:parameter/test/release"])
+      Secrets        = tolist(values(var.secret_arns))
     }
     error_message = "an instance must read its own environment's parameters and secrets and the artifacts, nothing else"
   }

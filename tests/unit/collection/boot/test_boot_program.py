@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ollama_gpu.collection import source
 from ollama_gpu.contract import load
 from ollama_gpu.paths import locate
 
@@ -255,5 +256,7 @@ def test_the_names_that_the_program_cannot_read_are_the_contracts() -> None:
     contract = load(locate().contract)
     text = PROGRAM.read_text()
     assert f'INSTANCE = "{contract.boot.description}"' in text
-    assert f'PLAYBOOK = "{contract.boot.playbook}"' in text
+    playbook = re.search(r'PLAYBOOK = "ollama\.gpu\.(\w+)"', text)
+    assert playbook is not None
+    assert (source(locate().repository) / "playbooks" / f"{playbook[1]}.yml").is_file()
     assert Path(contract.boot.program).name == PROGRAM.name

@@ -12,7 +12,8 @@ type: notification
 description:
   - Prints a line with C(step=NAME result=started|ok|failed seconds=N cause=TEXT) for each stage of each role; the saved
     query C(boot-failures-by-step) of the fabric reads these lines.
-  - A stage is known by its tag, C(ROLE_STAGE). A task without one belongs to the step before it.
+  - A stage is known by its tag, C(ROLE_STAGE). A part of a stage that has such a tag of its own is a step of its own.
+    A task without one belongs to the step before it.
   - The cause is the failed task's name and message. What C(no_log) hides stays hidden.
 options:
   steps:
@@ -32,12 +33,18 @@ from pathlib import Path  # noqa: E402
 from ansible.plugins.callback import CallbackBase  # noqa: E402
 
 CAUSE_LENGTH = 500
+STAGES = ("preflight", "install", "configure", "service", "verify")
 
 
 def step_of(role: str, tags: list[str]) -> str | None:
-    """The step that a task of ``role`` belongs to, by its tags; None when it has no stage's tag."""
+    """The step that a task of ``role`` belongs to, by its tags; None when it has no stage's tag.
+
+    A part of a stage has the stage's tag as well, in no certain order: its own one counts.
+    """
     name = role.rpartition(".")[2]
-    return next((tag for tag in tags if tag.startswith(f"{name}_")), None) if name else None
+    steps = [tag for tag in tags if name and tag.startswith(f"{name}_")]
+    parts = [step for step in steps if step[len(name) + 1 :] not in STAGES]
+    return next(iter(parts + steps), None)
 
 
 def cause_of(task: str, result: dict) -> str:

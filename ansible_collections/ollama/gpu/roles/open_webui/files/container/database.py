@@ -1,4 +1,4 @@
-"""Makes Open WebUI's role, its database and the extension vector; changes only what is missing."""
+"""Makes Open WebUI's role, its database and the extension vector; changes only what is missing. One host at a time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 from typing import Any
 
+import advisory_lock
 import settings
 
 
@@ -54,10 +55,10 @@ def main() -> None:
     import psycopg  # type: ignore[import-not-found,unused-ignore]
     from psycopg import conninfo, sql  # type: ignore[import-not-found,unused-ignore]
 
-    address = settings.libpq(os.environ["DATABASE_URL"])
+    address = settings.database(os.environ, "DATABASE_URL")
     target = conninfo.conninfo_to_dict(address)
     user, name = str(target["user"]), str(target["dbname"])
-    master_address = settings.libpq(os.environ["MASTER_DATABASE_URL"])
+    master_address = settings.database(os.environ, "MASTER_DATABASE_URL")
 
     def password_works() -> bool:
         try:
@@ -68,17 +69,17 @@ def main() -> None:
 
     try:
         with psycopg.connect(master_address, autocommit=True, connect_timeout=10) as master:
+            advisory_lock.take(master, "makes the database")  # before the first look: what is seen stays so
             verifier = master.pgconn.encrypt_password(
                 str(target["password"]).encode(), user.encode(), b"scram-sha-256"
             ).decode()
             changed = make_role(master, sql, user, verifier, password_works())
             changed |= make_database(master, sql, user, name)
-        with psycopg.connect(
-            conninfo.make_conninfo(master_address, dbname=name), autocommit=True, connect_timeout=10
-        ) as master:
-            changed |= make_extension(master)
+            inside = conninfo.make_conninfo(master_address, dbname=name)
+            with psycopg.connect(inside, autocommit=True, connect_timeout=10) as master_inside:
+                changed |= make_extension(master_inside)
     except psycopg.Error as error:
-        sys.exit(f"the database is not ready for Open WebUI: {str(error).strip()}")
+        sys.exit(f"the database cannot be made for Open WebUI: {' '.join(str(error).split())}")
     if not changed:
         print(f"unchanged: {user} owns {name}, with the extension vector")
 

@@ -1,26 +1,66 @@
-"""Brings the database to this Open WebUI's schema and makes the first administrator; one host at a time."""
+"""Brings the database to this Open WebUI's schema and makes the first administrator; one host at a time.
+
+Ends with status 3 when Open WebUI's role, its database or the extension is missing: making them takes other rights.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import advisory_lock
 import schema
 import settings
 
-LOCK = 0x6F6C6C616D61  # "ollama"; any number that every host agrees on
-LOCK_WAIT = "20min"
+NOT_MADE = 3  # exit status; the role open_webui knows it
+# A failover of RDS takes one to two minutes, in which nothing answers.
+CONNECT_SECONDS = 180.0
+CONNECT_POLL_SECONDS = 3.0
+# libpq gives a refused connection no SQLSTATE, only the server's words.
+_NOT_MADE = re.compile(r'password authentication failed|(?:database|role) "[^"]*" does not exist')
 
 
-def take_lock(connection: Any) -> None:
-    """Holds PostgreSQL's advisory lock until the connection ends, also when it ends by a crash."""
-    connection.execute(f"set lock_timeout = '{LOCK_WAIT}'")
-    if not connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:
-        print("waiting: another host is migrating", flush=True)
-        connection.execute("select pg_advisory_lock(%s)", (LOCK,))
+class NotMade(Exception):
+    """What Open WebUI's own role lacks, in words."""
+
+
+def connect(
+    open_connection: Callable[[], Any],
+    failure: type[Exception],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Any:
+    """A connection as Open WebUI's own role. Raises NotMade; exits when no server has answered in CONNECT_SECONDS."""
+    deadline = clock() + CONNECT_SECONDS
+    told = False
+    while True:
+        try:
+            return open_connection()
+        except failure as error:
+            cause = " ".join(str(error).split())
+            if _NOT_MADE.search(cause):
+                raise NotMade(cause) from error
+            if clock() >= deadline:
+                sys.exit(f"not migrated: the database has not answered for {CONNECT_SECONDS:.0f} s: {cause}")
+            if not told:
+                print(f"waiting up to {CONNECT_SECONDS:.0f} s: {cause}", flush=True)
+                told = True
+        sleep(CONNECT_POLL_SECONDS)
+
+
+def require_made(connection: Any, vector_store: str) -> None:
+    """Raises NotMade unless this role may make tables here and, for pgvector, the extension is there."""
+    if not connection.execute("select has_schema_privilege('public', 'create')").fetchone()[0]:
+        raise NotMade("the role may make no tables in this database")
+    extension = connection.execute("select 1 from pg_extension where extname = 'vector'").fetchone()
+    if vector_store == "pgvector" and not extension:
+        raise NotMade("the database lacks the extension vector")
 
 
 def migrate(connection: Any) -> bool:
@@ -68,19 +108,20 @@ def main() -> None:
     sys.path.insert(0, str(Path.cwd()))  # the official image keeps the package in its working directory
     import psycopg  # type: ignore[import-not-found,unused-ignore]
 
+    address = settings.database(os.environ, "DATABASE_URL")
     try:
-        connection = psycopg.connect(settings.libpq(os.environ["DATABASE_URL"]), autocommit=True, connect_timeout=10)
-    except psycopg.OperationalError as error:
-        sys.exit(
-            f"nothing was changed: {str(error).strip()}. `ollama-gpu-open-webui database` makes role and database."
-        )
-    try:
-        with connection:
-            take_lock(connection)
+        with connect(
+            lambda: psycopg.connect(address, autocommit=True, connect_timeout=10), psycopg.OperationalError
+        ) as connection:
+            advisory_lock.take(connection, "migrates")
+            require_made(connection, os.environ.get("VECTOR_DB", ""))
             migrate(connection)
             make_administrator(connection)
+    except NotMade as error:
+        print(f"the database is not made: {error}. `ollama-gpu-open-webui database` makes it.", file=sys.stderr)
+        sys.exit(NOT_MADE)
     except Exception as error:  # whatever it is, the operator needs a sentence
-        cause = f"{type(error).__name__}: {str(error).strip()}"
+        cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
         sys.exit(f"not migrated: {cause}. The schema before the failing revision stands.")
 
 

@@ -44,8 +44,9 @@ def pending_migration() -> str | None:
     import schema
 
     newest, known = schema.wanted()
+    address = settings.database(os.environ, "DATABASE_URL")
     try:
-        with psycopg.connect(settings.libpq(os.environ["DATABASE_URL"]), connect_timeout=10) as connection:
+        with psycopg.connect(address, connect_timeout=10) as connection:
             revision = schema.present(connection)
     except psycopg.OperationalError as error:
         return f"the database does not answer: {str(error).strip().splitlines()[-1]}"

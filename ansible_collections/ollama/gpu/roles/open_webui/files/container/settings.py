@@ -42,6 +42,19 @@ def required(environment: MutableMapping[str, str], *names: str) -> None:
         sys.exit(f"{' and '.join(missing)} not set. Give the role open_webui its secrets, then start this again.")
 
 
+def database(environment: MutableMapping[str, str], name: str) -> str:
+    """The database's address in this setting. Exits when it is none; the driver's own words would quote a password."""
+    import psycopg  # type: ignore[import-not-found,unused-ignore]
+    from psycopg import conninfo  # type: ignore[import-not-found,unused-ignore]
+
+    address = libpq(environment[name])
+    try:
+        conninfo.conninfo_to_dict(address)
+    except psycopg.ProgrammingError:
+        sys.exit(f"{name} is no address of a database. Correct it: postgresql://USER:PASSWORD@HOST:PORT/NAME, encoded.")
+    return address
+
+
 def libpq(url: str) -> str:
     """The address as PostgreSQL's own library reads it: without SQLAlchemy's driver, as in postgresql+psycopg://."""
     scheme, separator, rest = url.partition("://")

@@ -1,59 +1,39 @@
-"""Measure the driver: start-up, plan, apply, second plan, destroy, memory, and its overhead over plain Terraform.
-
-    python -m tests.bench [--json]
-
-Both sides run the same tree with the same variables against an embedded AWS of their own, one after the other, so
-nothing disturbs them but the machine itself. Takes about ten minutes. Times are wall-clock seconds; memory is the
-peak of the sum of resident sets of a program's processes, sampled every 0.2 s, in MiB.
-"""
+"""The driver against plain Terraform: the same tree, the same variables, an embedded AWS each, one after the other."""
 
 from __future__ import annotations
 
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from ollama_gpu.embedded_aws.process import EmbeddedAws
+from tests.bench.measure import Measured, measure, say
 from tests.fabric.driver import COMMAND, ROOT, Driver
 
 PLANS = 3
 STARTS = 10
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Seconds, and the peak memory in MiB by program name."""
-
-    seconds: float
-    memory: dict[str, float]
-
-
-def main(arguments: Sequence[str]) -> int:
-    figures: dict[str, Any] = {"start-up": startup()}
+def figures() -> dict[str, Any]:
+    """Start-up, plan, apply, second plan, destroy, memory, and the driver's overhead."""
+    found: dict[str, Any] = {"start-up": startup()}
     with tempfile.TemporaryDirectory(prefix="ollama-gpu-bench-") as folder:
         driver = Driver(Path(folder) / "driver")
         plain = Driver(Path(folder) / "plain")
         try:
-            figures |= both(driver, plain)
+            found |= both(driver, plain)
         finally:
-            driver.run("local-down")
-            plain.run("local-down")
-    if "--json" in arguments:
-        print(json.dumps(figures, indent=2))
-    else:
-        show(figures)
-    return 0
+            for side in (driver, plain):  # not local-down, which takes every checkout's lab away
+                EmbeddedAws(side.work / "embedded-aws").stop()
+    return found
 
 
 def startup() -> dict[str, float]:
@@ -75,7 +55,7 @@ def both(driver: Driver, plain: Driver) -> dict[str, Any]:
     figures["plain: init, plan, apply, plan"] = terraform.deploy()
     say("driver: deploy")
     figures["driver: deploy (the same, preflight, secrets)"] = measure(
-        [str(COMMAND), "deploy", "--env", "local"], driver
+        [str(COMMAND), "deploy", "--env", "local", "--no-lab"], driver.environment()
     )
     figures["driver: terraform's share"] = shares(driver)
     figures["embedded AWS with the fabric: MiB"] = server_memory(driver)
@@ -83,7 +63,7 @@ def both(driver: Driver, plain: Driver) -> dict[str, Any]:
     for number in range(PLANS):
         say(f"second plans, pair {number + 1} of {PLANS}")
         pairs["plain"].append(terraform.plan())
-        pairs["driver"].append(measure([str(COMMAND), "plan", "--env", "local"], driver))
+        pairs["driver"].append(measure([str(COMMAND), "plan", "--env", "local"], driver.environment()))
     figures["plain: init, validate, second plan"] = pairs["plain"]
     figures["driver: plan"] = pairs["driver"]
     ratios = [ours.seconds / theirs.seconds for ours, theirs in zip(pairs["driver"], pairs["plain"], strict=True)]
@@ -91,7 +71,9 @@ def both(driver: Driver, plain: Driver) -> dict[str, Any]:
     say("plain terraform: destroy")
     figures["plain: destroy"] = terraform.destroy()
     say("driver: destroy")
-    figures["driver: destroy (and the walk)"] = measure([str(COMMAND), "destroy", "--env", "local"], driver)
+    figures["driver: destroy (and the walk)"] = measure(
+        [str(COMMAND), "destroy", "--env", "local"], driver.environment()
+    )
     return figures
 
 
@@ -136,38 +118,7 @@ class Plain:
         return " ".join(["terraform", f"-chdir={ROOT / 'terraform'}", *words])
 
     def _script(self, *steps: str) -> Measured:
-        return measure(["sh", "-ec", "\n".join(steps)], self._side)
-
-
-def measure(command: Sequence[str], side: Driver) -> Measured:
-    """Run a command to its end and watch its whole process tree."""
-    began = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=side.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    peaks: dict[str, float] = defaultdict(float)
-    done = threading.Event()
-    watcher = threading.Thread(target=watch, args=(process.pid, peaks, done))
-    watcher.start()
-    _, err = process.communicate()
-    seconds = time.monotonic() - began
-    done.set()
-    watcher.join()
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed:\n{err[-3000:]}")
-    return Measured(round(seconds, 1), {name: round(peak) for name, peak in sorted(peaks.items())})
-
-
-def watch(root: int, peaks: dict[str, float], done: threading.Event) -> None:
-    while not done.wait(0.2):
-        sums: dict[str, float] = defaultdict(float)
-        with suppress(psutil.NoSuchProcess):
-            top = psutil.Process(root)
-            for process in [top, *top.children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess):
-                    sums[process.name()[:24]] += process.memory_info().rss / 2**20
-        for name, total in sums.items():
-            peaks[name] = max(peaks[name], total)
+        return measure(["sh", "-ec", "\n".join(steps)], self._side.environment())
 
 
 def server_memory(side: Driver) -> int:
@@ -202,20 +153,6 @@ def seconds_between(first: str, last: str) -> float:
     return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
 
 
-def show(figures: dict[str, Any]) -> None:
-    for name, value in figures.items():
-        for each in value if isinstance(value, list) else [value]:
-            print(f"{name}: {each}")
-
-
 def require(run: Any) -> None:
     if run.status != 0:
         raise SystemExit(run.err)
-
-
-def say(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

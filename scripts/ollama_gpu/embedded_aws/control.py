@@ -1,0 +1,68 @@
+"""What the lab tells the embedded AWS: that a world stands behind its records, and how targets are found.
+
+``PUT /ollama-gpu/lab/world`` takes ``{"present": true}``, ``PUT /ollama-gpu/lab/target-health`` a list of
+``{"target_group_arn", "instance_id", "state", "reason"}``; both answer 204, or 400 with a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from .exclusion import backends_lock
+
+Wsgi = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+
+WORLD_PATH = "/ollama-gpu/lab/world"
+TARGET_HEALTH_PATH = "/ollama-gpu/lab/target-health"
+
+
+class ControlPages:
+    """Answers the lab's paths itself and passes everything else on. ``account`` is the one that the lab plays in."""
+
+    def __init__(self, application: Wsgi, account: str, region: str) -> None:
+        self._application = application
+        self._account = account
+        self._region = region
+        self._pages = {WORLD_PATH: self._world, TARGET_HEALTH_PATH: self._target_health}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        page = self._pages.get(environ.get("PATH_INFO", ""))
+        if page is None:
+            return self._application(environ, start_response)
+        if environ["REQUEST_METHOD"] != "PUT":
+            start_response("405 Method Not Allowed", [("Allow", "PUT")])
+            return [b""]
+        try:
+            said = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+            with backends_lock:
+                page(said)
+        except (ValueError, LookupError, TypeError) as error:
+            start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"{type(error).__name__}: {error}\n".encode()]
+        start_response("204 No Content", [])
+        return [b""]
+
+    def _world(self, said: Any) -> None:
+        from . import autoscaling
+
+        present = bool(said["present"])
+        autoscaling.answer_lifecycle_actions(not present)
+        autoscaling.start_targets_healthy(not present)
+
+    def _target_health(self, said: Any) -> None:
+        from .autoscaling import targets
+        from .autoscaling.region import find_region
+
+        region = find_region(self._account, self._region)
+        for target in said:
+            arn, instance_id = target["target_group_arn"], target["instance_id"]
+            if target["state"] not in targets.STATES:
+                raise ValueError(f"{target['state']} is no state of a target")
+            if targets.state_of(region, arn, instance_id) is None:
+                continue  # let go of between the lab's look and its word
+            targets.set_target_health(
+                self._account, self._region, arn, instance_id, target["state"], target.get("reason")
+            )

@@ -1,0 +1,227 @@
+"""The container that is the front door: kept as the view says, without disturbing who is connected."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ollama_gpu.errors import UserError
+from ollama_gpu.lab.authority import Authority
+from ollama_gpu.lab.docker import LABEL, NETWORK, Docker
+from ollama_gpu.lab.images import Image
+from ollama_gpu.lab.recipe import key
+
+from . import configuration, health, metrics, slots
+from .admin import Admin
+from .ports import ADDRESS, HTTP_VARIABLE, HTTPS_VARIABLE, Ports
+from .stats import Row
+from .view import Certificate, FrontDoorView
+
+IMAGE = Image("front-door", ("ca-certificates", "haproxy"))
+START_SECONDS = 20.0
+_POLL_SECONDS = 0.05
+_LOCAL_NAMES = ("localhost",)
+_LOCAL_ADDRESSES = (ADDRESS,)
+
+
+@dataclass
+class FrontDoor:
+    """The front door ``name`` of one environment.
+
+    ``folder`` has its configuration, certificates and sockets; ``image`` is the reference of IMAGE. Call `reconcile`
+    again and again; `health` and `metrics` are about the view that it was given last.
+    """
+
+    name: str
+    folder: Path
+    authority: Authority
+    image: str
+    docker: Docker
+    ports: Ports = field(default_factory=Ports)
+    network: str = NETWORK
+    clock: Callable[[], float] = time.time
+    _view: FrontDoorView = field(default_factory=FrontDoorView)
+    _meter: metrics.Meter = field(default_factory=metrics.Meter)
+
+    def reconcile(self, view: FrontDoorView, addresses: Mapping[str, str]) -> None:
+        """Make the container serve ``view``, with its instances at ``addresses`` (instance id to IPv4).
+
+        Raises UserError when a local port is taken or HAProxy refuses, OSError when it does not answer.
+        """
+        self._view = view
+        if not view.load_balancers:
+            self.stop()
+            return
+        taken = slots.load(self._slots_file)
+        shape = self._write_certificates(view)
+        if not self._serves(view):
+            taken = {}  # nobody is connected: everybody is to be checked first
+            self._write(view, taken)
+            self._start(view)
+            self._shape_file.write_text(shape, encoding="utf-8")
+        elif self._shape_file.read_text(encoding="utf-8") != shape:
+            self._reload(view, taken)
+            self._shape_file.write_text(shape, encoding="utf-8")
+        planned = slots.plan(view, addresses, taken, self._admin.rows(), self.clock())
+        self._admin.give(planned.commands)
+        if planned.slots != taken:
+            slots.save(planned.slots, self._slots_file)
+            self._write(view, planned.slots)  # for when HAProxy is started anew
+
+    def health(self) -> list[health.TargetHealth]:
+        """How the load balancer finds its targets now; none while there is no load balancer."""
+        if not self._view.load_balancers:
+            return []
+        return health.judge(self._view, slots.load(self._slots_file), self._rows())
+
+    def metrics(self) -> list[metrics.Traffic]:
+        """What each target group got since this was asked for last."""
+        return self._meter.read(self._view, self._rows()) if self._view.load_balancers else []
+
+    def stop(self) -> None:
+        """Remove the container; its certificates stay."""
+        self.docker.remove(self.name)
+        for file in (self._slots_file, self._shape_file):
+            file.unlink(missing_ok=True)
+
+    @property
+    def _etc(self) -> Path:
+        return self.folder / "etc"
+
+    @property
+    def _run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def _slots_file(self) -> Path:
+        return self.folder / "slots.json"
+
+    @property
+    def _shape_file(self) -> Path:
+        return self.folder / "shape"
+
+    @property
+    def _admin(self) -> Admin:
+        return Admin(self._run)
+
+    def _rows(self) -> dict[tuple[str, str], Row]:
+        return self._admin.rows()
+
+    def _serves(self, view: FrontDoorView) -> bool:
+        found = self.docker.container(self.name)
+        return bool(
+            found
+            and found["State"]["Running"]
+            and found["Config"]["Labels"].get(LABEL) == self._wanted(view)
+            and self._shape_file.exists()
+        )
+
+    def _wanted(self, view: FrontDoorView) -> str:
+        image = (self.docker.image(self.image) or {}).get("Id")
+        return key(image, self.network, self._published(view), self._names(view), str(self.folder))
+
+    def _published(self, view: FrontDoorView) -> dict[int, int]:
+        """Local port by the container's, of the first load balancer."""
+        listeners = view.load_balancers[0].listeners
+        found = {configuration.port_inside(0, each.port): self.ports.of(each.port) for each in listeners}
+        return {inside: port for inside, port in sorted(found.items()) if port is not None}
+
+    def _names(self, view: FrontDoorView) -> list[str]:
+        return sorted(balancer.dns_name for balancer in view.load_balancers)
+
+    def _start(self, view: FrontDoorView) -> None:
+        self.docker.remove(self.name)
+        self.docker.ensure_network(self.network)
+        self._run.mkdir(parents=True, exist_ok=True)
+        for stale in self._run.iterdir():
+            stale.unlink()
+        published = self._published(view)
+        try:
+            self.docker.output(
+                "run", "--detach", "--name", self.name, f"--label={LABEL}={self._wanted(view)}",
+                "--restart=unless-stopped", "--log-driver=local", f"--network={self.network}",
+                *(f"--network-alias={name}" for name in self._names(view)),
+                *(f"--publish={ADDRESS}:{port}:{inside}" for inside, port in published.items()),
+                f"--volume={self._etc}:{configuration.FOLDER}:ro", f"--volume={self._run}:{configuration.RUN}",
+                self.image, "haproxy", "-W", "-db", "-f", f"{configuration.FOLDER}/haproxy.cfg",
+            )  # fmt: skip
+        except UserError as error:
+            self.docker.remove(self.name)
+            raise _port_taken(error) or error from error
+        self._wait(lambda: self._admin.process() > 0)
+
+    def _reload(self, view: FrontDoorView, taken: slots.Slots) -> None:
+        """A new process takes over the listeners; the old one ends when its last stream has."""
+        before = self._admin.process()
+        self._write(view, taken)
+        check = ("exec", self.name, "haproxy", "-c", "-q", "-f", f"{configuration.FOLDER}/haproxy.cfg")
+        self.docker.output(*check)
+        state = self._run / configuration.STATE
+        state.write_text(self._admin.ask("show servers state"), encoding="utf-8")
+        self.docker.output("kill", f"--signal={signal.SIGUSR2.name}", self.name)
+        try:
+            self._wait(lambda: self._admin.process() != before)
+        finally:
+            state.unlink()  # true at this moment only
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not _holds(condition):
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"The front door {self.name} does not answer.", f"See why with: docker logs {self.name}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _write(self, view: FrontDoorView, taken: slots.Slots) -> None:
+        _replace(self._etc / "haproxy.cfg", configuration.render(view, self.ports, taken))
+
+    def _write_certificates(self, view: FrontDoorView) -> str:
+        """Have every certificate's file; returns a digest of them and of the configuration's shape."""
+        self._etc.mkdir(parents=True, exist_ok=True, mode=0o700)
+        texts: list[str] = []
+        for balancer in view.load_balancers:
+            for listener in balancer.listeners:
+                for certificate in listener.certificates:
+                    text = self._certificate(certificate, balancer.dns_name)
+                    file = self._etc / configuration.certificate_file(certificate)
+                    if not file.exists() or file.read_text(encoding="ascii") != text:
+                        _replace(file, text)
+                    texts.append(text)
+        return key(configuration.render(view, self.ports, {}), texts)
+
+    def _certificate(self, certificate: Certificate, dns_name: str) -> str:
+        # ACM keeps the key of a certificate to itself, so the authority issues one for the same names.
+        names = (*certificate.names, dns_name, *_LOCAL_NAMES)
+        folder = self.folder / "issued" / configuration.certificate_file(certificate).removesuffix(".pem")
+        issued = self.authority.keep(folder, dict.fromkeys(names), _LOCAL_ADDRESSES)
+        return issued.key + issued.chain
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except OSError:
+        return False
+
+
+def _port_taken(error: UserError) -> UserError | None:
+    """A clear word for Docker's, when a local port has another owner."""
+    if not re.search(r"port is already allocated|address already in use", error.message):
+        return None
+    found = re.search(rf"{re.escape(ADDRESS)}:(\d+)", error.message)
+    return UserError(
+        f"Port {found[1] if found else ''} of {ADDRESS} is taken, where the front door is to answer.",
+        f"End what uses it, or choose other ports: {HTTPS_VARIABLE}=9443 {HTTP_VARIABLE}=9080",
+    )
+
+
+def _replace(file: Path, text: str) -> None:
+    partial = file.with_suffix(".partial")
+    partial.touch(mode=0o600)
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)

@@ -1,0 +1,113 @@
+"""Runs tiers side by side: one lane after another's order, every tier a process with a log of its own.
+
+A tier's words are printed when it has ended, so that two never mix; the end of a failed one's is printed again at the
+last, where whoever reads only the end finds it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+TAIL_LINES = 40
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Counts of one tier; ``not_run`` is the reason when it did not run."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    not_run: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A tier that has ended, after ``seconds``, with its words in ``log``."""
+
+    name: str
+    outcome: Outcome
+    seconds: float
+    log: Path
+
+
+def keep(outcome: Outcome, file: Path) -> None:
+    """Write an outcome for the process that waits for it."""
+    file.write_text(json.dumps(asdict(outcome)))
+
+
+def run(lanes: Sequence[Sequence[str]], folder: Path) -> list[Ended]:
+    """Run the named tiers, lane beside lane, in each one after another; returns them in the order given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ended: dict[str, Ended] = {}
+    printing = threading.Lock()
+    children: set[subprocess.Popen[bytes]] = set()
+
+    def drive(names: Sequence[str]) -> None:
+        for name in names:
+            with printing:
+                print(f"=== {name}: begun", flush=True)
+            ended[name] = _tier(name, folder, children)
+            with printing:
+                _show(ended[name])
+
+    threads = [threading.Thread(target=drive, args=(names,), daemon=True) for names in lanes]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        for child in list(children):
+            child.terminate()
+        raise
+    return [ended[name] for names in lanes for name in names]
+
+
+def report(rows: Sequence[Ended]) -> int:
+    """Print the end of every failed tier, a line for each tier, and the line of totals; returns the exit status."""
+    for row in rows:
+        if row.outcome.failed:
+            print(f"\n=== {row.name} failed; the end of {row.log.name}:")
+            print("\n".join(row.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]))
+    print("\n=== tiers")
+    for row in rows:
+        outcome = row.outcome
+        if outcome.not_run:
+            print(f"  {row.name:<12} not run: {outcome.not_run}")
+            continue
+        skipped = f", {outcome.skipped} skipped" if outcome.skipped else ""
+        print(f"  {row.name:<12} {outcome.passed} passed, {outcome.failed} failed{skipped} ({row.seconds:.0f} s)")
+    totals = [row.outcome for row in rows]
+    passed, failed = sum(each.passed for each in totals), sum(each.failed for each in totals)
+    skipped = sum(each.skipped for each in totals) + sum(bool(each.not_run) for each in totals)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 1 if failed or not passed else 0
+
+
+def _tier(name: str, folder: Path, children: set[subprocess.Popen[bytes]]) -> Ended:
+    log, result = folder / f"{name}.log", folder / f"{name}.json"
+    result.unlink(missing_ok=True)
+    began = time.monotonic()
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tests.tiers", name], stdout=output, stderr=subprocess.STDOUT, cwd=Path.cwd()
+        )
+        children.add(child)
+        child.wait()
+        children.discard(child)
+    # a tier that ended without a word of its outcome has failed, whatever its exit status
+    outcome = Outcome(**json.loads(result.read_text())) if result.exists() else Outcome(failed=1)
+    return Ended(name, outcome, time.monotonic() - began, log)
+
+
+def _show(row: Ended) -> None:
+    print(f"\n=== {row.name}: ended after {row.seconds:.0f} s")
+    print(row.log.read_text(errors="replace"), flush=True)

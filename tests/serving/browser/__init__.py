@@ -1,0 +1,1 @@
+"""A real browser in a container of its own: Chromium, steered by Playwright."""

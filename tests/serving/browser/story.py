@@ -1,0 +1,153 @@
+"""An administrator and a user before a real browser; says what they saw in a report that the tests judge.
+
+    story.py REPORT-FOLDER < {"url", "administrator": {...}, "user": {...}, "question", "document": {...}}
+
+Runs inside the browser's container. What goes wrong ends it with a picture of the page and Playwright's words.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pages
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect, sync_playwright
+
+WAIT_MS = 30_000
+SIZE = {"width": 1280, "height": 800}
+SERVER = "AWSALB"  # the load balancer's cookie: which instance this browser belongs to
+
+
+class Story:
+    """``told`` is what the browser was given, ``seen`` what is reported."""
+
+    def __init__(self, browser: Browser, folder: Path, told: dict[str, Any]) -> None:
+        self._browser, self._folder, self._told = browser, folder, told
+        self._url: str = told["url"]
+        self._user = pages.Account(**told["user"])
+        self.seen: dict[str, Any] = {"console": [], "failures": [], "seconds": {}}
+
+    def tell(self) -> None:
+        with self._step("administrator"), self._visitor() as page:
+            self._administrator(page)
+        with self._visitor() as page:
+            with self._step("chat"):
+                self._chat(page)
+            with self._step("document"):
+                self._document(page)
+        with self._step("elsewhere"), self._visitor() as page:
+            self._elsewhere(page)
+
+    def _administrator(self, page: Page) -> None:
+        page.goto(self._url)
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        self.seen["sign_up_buttons"] = page.get_by_text("Sign up").count()
+        self._picture(page, "sign-in")
+        pages.sign_in(page, self._url, pages.Account(**self._told["administrator"]))
+        pages.add_user(page, self._url, self._user)
+        self._picture(page, "users")
+
+    def _chat(self, page: Page) -> None:
+        pages.sign_in(page, self._url, self._user)
+        self.seen["answer"] = pages.ask(page, self._told["question"])
+        page.wait_for_url("**/c/*")
+        self.seen["chat"] = page.url.rpartition("/")[2]
+        self.seen["server"] = self._server(page.context)
+        self._picture(page, "chat")
+
+    def _document(self, page: Page) -> None:
+        document = self._told["document"]
+        page.goto(self._url)
+        pages.attach(page, document["name"], document["text"])
+        self.seen["document_answer"] = pages.ask(page, document["question"])
+        page.wait_for_url("**/c/*")
+        self.seen["document_chat"] = page.url.rpartition("/")[2]
+        # What the model was given to read, as the page itself keeps it.
+        chat = page.evaluate(
+            """async (id) => (await fetch(`/api/v1/chats/${id}`,
+                {headers: {Authorization: `Bearer ${localStorage.token}`}})).json()""",
+            self.seen["document_chat"],
+        )
+        messages = chat["chat"]["history"]["messages"].values()
+        self.seen["sources"] = [source for message in messages for source in message.get("sources") or []]
+        self._picture(page, "document")
+
+    def _elsewhere(self, page: Page) -> None:
+        for _ in range(30):
+            page.goto(f"{self._url}/auth")
+            self.seen["other_server"] = self._server(page.context)
+            if self.seen["other_server"] != self.seen["server"]:
+                break
+            page.context.clear_cookies()
+        pages.sign_in(page, self._url, self._user)
+        page.locator(f"a[href='/c/{self.seen['chat']}']").first.click()
+        page.wait_for_url(f"**/c/{self.seen['chat']}")
+        expect(pages.answers(page)).to_have_count(1)
+        self.seen["history"] = {
+            "question": page.locator(".chat-user").inner_text().strip(),
+            "answer": pages.answers(page).inner_text().strip(),
+        }
+        self.seen["final_server"] = self._server(page.context)
+        self._picture(page, "history")
+
+    @contextmanager
+    def _visitor(self) -> Iterator[Page]:
+        """A browser that has never been here, whose every complaint is kept."""
+        context = self._browser.new_context(viewport=SIZE, locale="en-US")
+        context.set_default_timeout(WAIT_MS)
+        page = context.new_page()
+        pages.news_are_closed(page)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.seen["console"].append(f"uncaught: {error}"))
+        page.on("response", self._response)
+        try:
+            yield page
+        except Exception:
+            self._picture(page, "failure")
+            raise
+        finally:
+            context.close()
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.seen["console"].append(f"{message.text} ({message.location.get('url')})")
+
+    def _response(self, answer: Response) -> None:
+        if answer.status >= 400:
+            self.seen["failures"].append(f"{answer.status} {answer.request.method} {answer.url}")
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seen["seconds"][name] = round(time.monotonic() - began, 1)
+
+    def _server(self, context: BrowserContext) -> str | None:
+        return next((cookie["value"] for cookie in context.cookies() if cookie["name"] == SERVER), None)
+
+    def _picture(self, page: Page, name: str) -> None:
+        page.screenshot(path=self._folder / f"{name}.png")
+
+
+def main(folder: Path) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            # A container has no user namespaces for Chromium's own sandbox; the page that it opens is ours.
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
+        )
+        story = Story(browser, folder, json.load(sys.stdin))
+        try:
+            story.tell()
+        finally:
+            (folder / "report.json").write_text(json.dumps(story.seen, indent=1), encoding="utf-8")
+            browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

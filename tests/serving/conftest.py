@@ -1,0 +1,113 @@
+"""ENV=local as users have it: deployed by the command, with everything behind it, and destroyed at the end.
+
+OLLAMA_GPU_SERVING=running takes the ENV=local that runs from this checkout instead, and leaves it running.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ollama_gpu import secret_values
+from ollama_gpu.context import Context, open_context
+from ollama_gpu.lab import names
+from ollama_gpu.lab.docker import Docker
+from ollama_gpu.lab.front_door.ports import HTTP_VARIABLE, HTTPS_VARIABLE
+from ollama_gpu.lab.plane import Plane
+from ollama_gpu.progress import NoProgress
+from ollama_gpu.verify import Door
+from tests.fabric.driver import Driver
+
+DEPLOY_SECONDS = 1500
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The environment under test."""
+
+    driver: Driver
+    context: Context
+    outputs: dict[str, Any]
+    docker: Docker
+
+    @property
+    def door(self) -> Door:
+        return Plane(self.context, NoProgress()).door
+
+    @property
+    def administrator(self) -> dict[str, str]:
+        return secret_values.administrator(self.context.environment, self.context.contract, self.context.aws)
+
+    @property
+    def group(self) -> str:
+        """The Auto Scaling group of the fleet that people use."""
+        name: str = self.outputs["fleets"]["interactive"]["group_name"]
+        return name
+
+    def instances(self) -> list[str]:
+        """The instances in service, by id."""
+        found = self.context.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[self.group])
+        members = found["AutoScalingGroups"][0]["Instances"]
+        return sorted(each["InstanceId"] for each in members if each["LifecycleState"] == "InService")
+
+    def healthy(self) -> list[str]:
+        """The instances that the load balancer sends users to, by id."""
+        arn = self.outputs["target_group_arns"]["interactive"]
+        found = self.context.aws.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return sorted(each["Target"]["Id"] for each in found if each["TargetHealth"]["State"] == "healthy")
+
+    def container(self, instance: str) -> str:
+        """The name of an instance's container."""
+        return f"{names.prefix(self.context)}-{instance}"
+
+    @property
+    def stores(self) -> str:
+        """The name of the container of database and cache."""
+        return f"{names.prefix(self.context)}-data"
+
+    def run(self, instance: str, *command: str) -> str:
+        """What a command prints inside an instance."""
+        return self.docker.output("exec", self.container(instance), *command)
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    if os.environ.get("OLLAMA_GPU_SERVING") == "running":
+        context = open_context("local")
+        driver = Driver(context.paths.work)
+        yield Serving(driver, context, _outputs(driver), Docker())
+        return
+    work = tmp_path_factory.mktemp("serving")
+    ports = {HTTPS_VARIABLE: str(free_port()), HTTP_VARIABLE: str(free_port())}
+    driver = Driver(work, ports)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OLLAMA_GPU_WORK", str(work))
+        for name, value in ports.items():
+            patch.setenv(name, value)
+        try:
+            deployed = driver.make("deploy", "ENV=local", "JSON=1", seconds=DEPLOY_SECONDS)
+            assert deployed.status == 0, deployed.err
+            print(deployed.err)
+            yield Serving(driver, open_context("local"), deployed.json, Docker())
+        finally:
+            destroyed = driver.make("destroy", "ENV=local", seconds=900)
+            if destroyed.status != 0:
+                driver.run("local-down", seconds=300)
+        assert destroyed.status == 0, destroyed.err
+
+
+def _outputs(driver: Driver) -> dict[str, Any]:
+    asked = driver.run("outputs", "--env", "local", "--json")
+    assert asked.status == 0, asked.err
+    found: dict[str, Any] = asked.json
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -44,7 +44,7 @@ bake: setup ## make the machine image and publish it (FORCE=1: although its cont
 	@$(OLLAMA_GPU) bake --env $(ENV) $(JSON_FLAG) $(if $(filter-out 0,$(FORCE)),--force)
 
 models: setup ## the models that instances serve (PUBLISH="NAME ...": make these the set)
-	@$(OLLAMA_GPU) models $(if $(PUBLISH),publish $(PUBLISH),list) --env $(ENV) $(JSON_FLAG)
+	@$(OLLAMA_GPU) models $(if $(PUBLISH),publish $(PUBLISH),list $(JSON_FLAG)) --env $(ENV)
 
 local-down: setup ## end ENV=local: the embedded AWS and every container of the lab
 	@$(OLLAMA_GPU) local-down

@@ -70,3 +70,11 @@ def test_the_dimensions_are_those_of_aws(groups: Any) -> None:
     dimensions = {each["Name"]: each["Value"] for each in first["Dimensions"]}
     assert dimensions["LoadBalancer"].startswith("app/front/")
     assert dimensions["TargetGroup"].startswith("targetgroup/used/")
+
+
+def test_a_group_without_targets_reports_nothing(groups: Any) -> None:
+    used, _, instances = groups
+    boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION).client(
+        "elbv2"
+    ).deregister_targets(TargetGroupArn=used, Targets=[{"Id": each} for each in instances])
+    assert published(used) == {}

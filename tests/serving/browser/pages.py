@@ -85,5 +85,12 @@ def attach(page: Page, name: str, text: str) -> None:
     expect(page.get_by_text(name).first).to_be_visible()
 
 
+def open_chat(page: Page, chat: str) -> None:
+    """Open an earlier chat, by its id, from the list at the side."""
+    page.get_by_role("button", name="Open Sidebar").first.click()
+    page.locator(f"a[href='/c/{chat}']").first.click()
+    page.wait_for_url(f"**/c/{chat}")
+
+
 def answers(page: Page) -> Locator:
     return page.locator(".chat-assistant")

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ollama_gpu.lab import names, places
+from ollama_gpu.lab import places
 from ollama_gpu.lab.docker import LABEL, Docker
 from ollama_gpu.lab.plane import Plane
 from ollama_gpu.progress import NoProgress
@@ -31,7 +31,7 @@ def run(serving: Serving, told: dict[str, Any], folder: Path) -> dict[str, Any]:
     docker = Docker()
     reference, playwright = image.ensure(places.locate(serving.context.paths), docker, NoProgress())
     authority = Plane(serving.context, NoProgress()).authority.certificate
-    name = f"{names.of(serving.context)}-browser"
+    name = serving.container("browser")
     docker.remove(name)  # of a run that was killed
     volumes = {
         f"{authority}:/trust/ca.crt:ro",

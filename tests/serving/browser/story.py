@@ -85,8 +85,7 @@ class Story:
                 break
             page.context.clear_cookies()
         pages.sign_in(page, self._url, self._user)
-        page.locator(f"a[href='/c/{self.seen['chat']}']").first.click()
-        page.wait_for_url(f"**/c/{self.seen['chat']}")
+        pages.open_chat(page, self.seen["chat"])
         expect(pages.answers(page)).to_have_count(1)
         self.seen["history"] = {
             "question": page.locator(".chat-user").inner_text().strip(),
@@ -128,7 +127,8 @@ class Story:
         self.seen["seconds"][name] = round(time.monotonic() - began, 1)
 
     def _server(self, context: BrowserContext) -> str | None:
-        return next((cookie["value"] for cookie in context.cookies() if cookie["name"] == SERVER), None)
+        values = (cookie["value"] for cookie in context.cookies() if cookie["name"] == SERVER)
+        return next((value.partition("|")[0] for value in values), None)  # behind it stands when it was last used
 
     def _picture(self, page: Page, name: str) -> None:
         page.screenshot(path=self._folder / f"{name}.png")

@@ -29,8 +29,10 @@ def publish_everything() -> None:
 
 
 def counts(backend: Any, group: Any, now: datetime) -> list[dict[str, Any]]:
-    """The data points of one target group, one for each load balancer in front of it."""
+    """The data points of one target group, one for each load balancer in front of it; none where it has no target."""
     states = Counter(health.status for health in backend.describe_target_health(group.arn, []))
+    if not states:
+        return []
     return [
         {
             "MetricName": metric,

@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ollama_gpu import models
 from ollama_gpu.aws import Aws, code_of, explain, parameter
 from ollama_gpu.checks import Check
 from ollama_gpu.contract import Contract
@@ -50,6 +51,7 @@ def run(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
         lambda: quotas(environment, aws),
         lambda: [certificate(environment, aws)],
         lambda: [image(environment, contract, aws)],
+        lambda: [] if environment.embedded else [model_set(environment, contract, aws)],  # the lab brings its own
     ]
     rows = [identity]
     for check in checks:
@@ -313,6 +315,19 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
             "Use an available x86_64 image.",
         )
     return Check("image", "ok", f"{image_id} {found[0].get('Name', '')} ({source})")
+
+
+def model_set(environment: Environment, contract: Contract, aws: Aws) -> Check:
+    """The models that instances will serve: without a set every launch waits in vain and is given up."""
+    found = models.published(environment, contract, aws)
+    if found:
+        return Check("models", "ok", ", ".join(model.name for model in found))
+    return Check(
+        "models",
+        "failed",
+        f"the parameter {contract.parameter('models', environment.name)} names none, so that no instance could serve",
+        f"Publish a set from this machine's Ollama: make models ENV={environment.name} PUBLISH=gemma3:4b",
+    )
 
 
 def _fleets(environment: Environment) -> dict[str, Fleet]:

@@ -330,6 +330,20 @@ def test_an_image_for_another_processor_cannot_start(aws: Aws) -> None:
     assert refused(preflight.image(environment(image_id=arm), AGREED, aws), "arm64", "x86_64")
 
 
+def test_no_model_set_has_been_published(aws: Aws) -> None:
+    row = preflight.model_set(environment(), AGREED, aws)
+    assert refused(row, AGREED.parameter("models", "prod"), "make models ENV=prod PUBLISH=")
+
+
+def test_the_published_models_are_named(aws: Aws) -> None:
+    name = AGREED.parameter("models", "prod")
+    value = json.dumps({"models": [{"name": "gemma3:4b", "digest": "sha256:" + "0" * 64}]})
+    aws.ssm.put_parameter(Name=name, Value=value, Type="String")
+    row = preflight.model_set(environment(), AGREED, aws)
+    aws.ssm.delete_parameter(Name=name)
+    assert (row.state, row.seen) == ("ok", "gemma3:4b")
+
+
 def test_one_run_shows_every_obstacle_at_once(aws: Aws) -> None:
     rows = preflight.run(environment("g5.xlarge", "g5.huge", max_size=10_000), AGREED, aws)
     assert [(row.what, row.state) for row in rows] == [
@@ -340,8 +354,9 @@ def test_one_run_shows_every_obstacle_at_once(aws: Aws) -> None:
         ("quota L-DB2E81BA", "failed"),
         ("certificate", "failed"),
         ("image", "failed"),
+        ("models", "failed"),
     ]
-    assert preflight.summary(rows) == "7 checks, 5 failed"
+    assert preflight.summary(rows) == "8 checks, 6 failed"
 
 
 def test_a_refusal_by_aws_is_a_row_and_the_other_checks_go_on(aws: Aws) -> None:

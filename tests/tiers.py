@@ -29,7 +29,7 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 
 @dataclass(frozen=True)
 class Tier:
-    """``lane``: tiers of two lanes run side by side, those of one take turns; a tier without a lane runs alone, last."""
+    """``lane``: tiers of two lanes run side by side, those of one take turns; one without a lane runs alone, last."""
 
     name: str
     what: str

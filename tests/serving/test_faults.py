@@ -200,7 +200,7 @@ def test_nobody_notices_a_lost_metadata_service(
         finally:
             serving.docker.output("unpause", keeper)
         until(lambda: said("ok"), "word of its return", 90)
-        figures = users.settle(began, 30)
+        figures = users.settle(began, 120)
     say(figures)
     assert not figures.failed
 
@@ -230,7 +230,7 @@ def test_a_full_disk_takes_the_instance_out_before_it_hurts(
             assert any(disk in cause for cause in details["causes"]), details
             serving.run(instance, "rm", f"{disk}/fill")
             until(lambda: healthz(serving, instance) == "200", "return of the health check", 45)
-            figures = users.settle(began, 30)
+            figures = users.settle(began, 120)
         say(figures)
         assert not figures.failed
     finally:

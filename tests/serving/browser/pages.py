@@ -92,5 +92,15 @@ def open_chat(page: Page, chat: str) -> None:
     page.wait_for_url(f"**/c/{chat}")
 
 
+def messages(page: Page, chat: str) -> list[dict[str, Any]]:
+    """A chat as it is kept, asked for with the page's own session: errors and sources of an answer stand there."""
+    kept = page.evaluate(
+        """async (id) => (await fetch(`/api/v1/chats/${id}`,
+            {headers: {Authorization: `Bearer ${localStorage.token}`}})).json()""",
+        chat,
+    )
+    return list(kept["chat"]["history"]["messages"].values())
+
+
 def answers(page: Page) -> Locator:
     return page.locator(".chat-assistant")

@@ -1,4 +1,8 @@
-"""Runs the story in a browser on this machine's own network, for it is there that users of ENV=local go."""
+"""Runs the story in a browser that goes where users of ENV=local go.
+
+In a network of its own: on this machine's, every container that comes or goes is a change of network to Chromium, which
+then gives up what it was loading. So 127.0.0.1 would be itself, and it is told where that address really leads.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_gpu.lab import places
-from ollama_gpu.lab.docker import LABEL, Docker
+from ollama_gpu.lab.docker import LABEL, NETWORK, Docker
 from ollama_gpu.lab.plane import Plane
 from ollama_gpu.progress import NoProgress
 from tests.serving.conftest import Serving
@@ -47,12 +51,13 @@ def run(serving: Serving, told: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
     try:
         said = docker.output(
-            "run", "--rm", "--interactive", "--init", f"--name={name}", f"--label={LABEL}=browser", "--network=host",
+            "run", "--rm", "--interactive", "--init", f"--name={name}", f"--label={LABEL}=browser",
+            f"--network={NETWORK}",
             f"--user={os.getuid()}:{os.getgid()}",
             *(f"--volume={volume}" for volume in sorted(volumes)),
             *(f"--env={key}={value}" for key, value in environment.items()),
             reference, "bash", "-euo", "pipefail", "-c", _SCRIPT,
-            text=json.dumps({"url": serving.door.url, **told}),
+            text=json.dumps({"url": serving.door.url, "leads_to": f"{serving.container('front-door')}:443", **told}),
         )  # fmt: skip
     finally:
         docker.remove(name)

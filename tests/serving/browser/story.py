@@ -1,6 +1,6 @@
 """An administrator and a user before a real browser; says what they saw in a report that the tests judge.
 
-    story.py REPORT-FOLDER < {"url", "administrator": {...}, "user": {...}, "question", "document": {...}}
+    story.py REPORT-FOLDER < {"url", "leads_to", "administrator": {...}, "user": {...}, "question", "document": {...}}
 
 Runs inside the browser's container. What goes wrong ends it with a picture of the page and Playwright's words.
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pages
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect, sync_playwright
@@ -57,6 +58,7 @@ class Story:
         self.seen["answer"] = pages.ask(page, self._told["question"])
         page.wait_for_url("**/c/*")
         self.seen["chat"] = page.url.rpartition("/")[2]
+        self._keep_errors(page, self.seen["chat"])
         self.seen["server"] = self._server(page.context)
         self._picture(page, "chat")
 
@@ -67,15 +69,15 @@ class Story:
         self.seen["document_answer"] = pages.ask(page, document["question"])
         page.wait_for_url("**/c/*")
         self.seen["document_chat"] = page.url.rpartition("/")[2]
-        # What the model was given to read, as the page itself keeps it.
-        chat = page.evaluate(
-            """async (id) => (await fetch(`/api/v1/chats/${id}`,
-                {headers: {Authorization: `Bearer ${localStorage.token}`}})).json()""",
-            self.seen["document_chat"],
-        )
-        messages = chat["chat"]["history"]["messages"].values()
-        self.seen["sources"] = [source for message in messages for source in message.get("sources") or []]
+        kept = self._keep_errors(page, self.seen["document_chat"])
+        self.seen["sources"] = [source for message in kept for source in message.get("sources") or []]
         self._picture(page, "document")
+
+    def _keep_errors(self, page: Page, chat: str) -> list[dict[str, Any]]:
+        """Report what went wrong with a chat's answers: an error looks like an answer. Returns its messages."""
+        messages = pages.messages(page, chat)
+        self.seen["failures"] += [f"answer: {message['error']}" for message in messages if message.get("error")]
+        return messages
 
     def _elsewhere(self, page: Page) -> None:
         for _ in range(30):
@@ -135,13 +137,15 @@ class Story:
 
 
 def main(folder: Path) -> None:
+    told = json.load(sys.stdin)
+    leads = f"MAP {urlsplit(told['url']).netloc} {told['leads_to']}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
             # A container has no user namespaces for Chromium's own sandbox; the page that it opens is ours.
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
+            args=["--no-sandbox", "--disable-dev-shm-usage", f"--host-resolver-rules={leads}"],
         )
-        story = Story(browser, folder, json.load(sys.stdin))
+        story = Story(browser, folder, told)
         try:
             story.tell()
         finally:

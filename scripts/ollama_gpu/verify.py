@@ -53,7 +53,8 @@ def chat(door: Door, administrator: dict[str, str]) -> Chat:
     models = [model["id"] for model in json.loads(_read(door, "/api/models", None, token))["data"]]
     if not models:
         raise UserError(
-            f"{door.url} offers no model.", "Publish the model set: ollama-gpu models publish, then roll out."
+            f"{door.url} offers no model.",
+            "Publish a set with make models PUBLISH=NAME: instances take it at their next boot.",
         )
     body = {
         "model": models[0],

@@ -17,7 +17,7 @@ from tests.serving.conftest import Serving
 from tests.serving.test_faults import WHOLE_SECONDS, healthz, suspended, until, whole
 from tests.serving.traffic import sign_in, traffic
 
-LONG = 60
+LONG = 40
 """Tokens of an answer that takes several seconds here: streams run when the word comes."""
 
 HOOK_SECONDS = 140

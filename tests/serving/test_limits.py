@@ -20,7 +20,7 @@ from tests.serving.conftest import Serving
 INSIDE = Path(__file__).with_name("inside.py")
 REFUSED_WITHIN_MS = 50
 MORE = 9
-TOKENS = 24
+TOKENS = 12  # three turns of the slots end within the 20 seconds that the gateway lets a chat wait
 FIGURES_SECONDS = 90  # the agent sends every 5 seconds; the rest is a busy machine
 
 

@@ -195,13 +195,13 @@ def read_terraform_test(output: str) -> tuple[int, int]:
     return passed, failed
 
 
-def suite(folder: str) -> Callable[[], Outcome]:
-    """A pytest suite, counted from its report."""
+def suite(*folders: str) -> Callable[[], Outcome]:
+    """A pytest suite of these folders or files, counted from its report."""
 
     def run() -> Outcome:
-        report = WORK / f"{folder.replace('/', '-')}.xml"
+        report = WORK / f"{folders[0].replace('/', '-')}.xml"
         report.unlink(missing_ok=True)
-        call([str(PYTHON), "-m", "pytest", folder, f"--junit-xml={report}", "-q"])
+        call([str(PYTHON), "-m", "pytest", *folders, f"--junit-xml={report}", "-q"])
         if not report.exists():
             return Outcome(failed=1)
         found = [each.attrib for each in ElementTree.parse(report).getroot().iter("testsuite")]
@@ -212,6 +212,13 @@ def suite(folder: str) -> Callable[[], Outcome]:
         return Outcome(total - failed - skipped, failed, skipped) if total else Outcome(failed=1)
 
     return run
+
+
+def faults() -> Outcome:
+    """Long: every fault waits until the environment is whole again."""
+    if not os.environ.get("OLLAMA_GPU_FAULTS"):
+        return Outcome(not_run="takes half an hour: OLLAMA_GPU_FAULTS=1 make test")
+    return suite("tests/serving/test_faults.py", "tests/serving/test_drain.py")()
 
 
 def gpu() -> Outcome:
@@ -243,10 +250,11 @@ TIERS = (
     ),
     Tier(
         "serving",
-        "make deploy ENV=local: chats, a browser, faults and drains with traffic running, figures, security",
-        suite("tests/serving"),
+        "make deploy ENV=local: chats, a browser, limits, figures, security from outside",
+        suite(*(f"tests/serving/test_{name}.py" for name in ("chat", "security", "limits", "browser"))),
         lane="",  # it measures how the product behaves under load: its own
     ),
+    Tier("faults", "what breaks and what drains while people chat", faults, lane=""),
     Tier("gpu", "inference on a GPU", gpu),
 )
 

@@ -20,6 +20,7 @@ from tests.serving.conftest import Serving
 INSIDE = Path(__file__).with_name("inside.py")
 REFUSED_WITHIN_MS = 50
 MORE = 9
+QUEUE_SECONDS = 20  # gateway_queue_seconds
 TOKENS = 12  # three turns of the slots end within the 20 seconds that the gateway lets a chat wait
 FIGURES_SECONDS = 90  # the agent sends every 5 seconds; the rest is a busy machine
 
@@ -28,9 +29,19 @@ FIGURES_SECONDS = 90  # the agent sends every 5 seconds; the rest is a busy mach
 class Burst:
     """``held`` and ``more`` are what `inside` prints; ``logged`` the gateway's own lines by request id."""
 
+    slots: int
     held: list[dict[str, Any]]
     more: list[dict[str, Any]]
     logged: dict[str, dict[str, Any]]
+
+    @property
+    def served(self) -> list[dict[str, Any]]:
+        """Of those that were let in, who got a slot before the queue's time was over; on a busy machine not all do."""
+        return [each for each in self.held if each["status"] == 200]
+
+    @property
+    def waited_in_vain(self) -> list[dict[str, Any]]:
+        return [each for each in self.held if each["status"] != 200]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +58,7 @@ def burst(serving: Serving) -> Burst:
     told = json.loads(ran.stdout)
     wanted = slots + queue + MORE
     until(lambda: len(logged(serving, name)) >= wanted, f"{wanted} lines of the gateway in CloudWatch")
-    return Burst(told["held"], told["more"], logged(serving, name))
+    return Burst(slots, told["held"], told["more"], logged(serving, name))
 
 
 def limits(serving: Serving, instance: str) -> tuple[int, int]:
@@ -90,20 +101,26 @@ def test_who_finds_slots_and_queue_full_is_refused_at_once(burst: Burst, capsys:
 
 
 def test_streams_go_on_while_others_are_refused(burst: Burst) -> None:
-    assert [each["status"] for each in burst.held] == [200] * len(burst.held)
-    assert all(each["whole"] for each in burst.held)
+    assert len(burst.served) >= burst.slots
+    assert all(each["whole"] for each in burst.served)
     last_refusal = max(each["ended"] for each in burst.more)
-    assert sum(each["ended"] > last_refusal for each in burst.held) >= len(burst.held) // 2
+    assert sum(each["ended"] > last_refusal for each in burst.served) >= burst.slots
+
+
+def test_nobody_waits_longer_than_the_queue_allows(burst: Burst) -> None:
+    for each in burst.waited_in_vain:
+        assert (each["status"], int(each["retry_after"]) > 0) == (503, True)
+        assert each["total_ms"] == pytest.approx(1000 * QUEUE_SECONDS, abs=2000)
 
 
 def test_the_gateway_logs_what_its_clients_measured(burst: Burst, capsys: pytest.CaptureFixture[str]) -> None:
     assert burst.logged.keys() == {each["id"] for each in burst.held + burst.more}
-    for each in burst.more:
+    for each in burst.more + burst.waited_in_vain:
         line = burst.logged[each["id"]]
         assert (line["Status"], line["Requests"], line["Rejected"]) == (503, 1, 1)
         assert "TimeToFirstToken" not in line
     differences = []
-    for each in burst.held:
+    for each in burst.served:
         line = burst.logged[each["id"]]
         assert (line["Status"], line["Requests"], line["Rejected"]) == (200, 1, 0)
         differences.append(each["first_ms"] - line["TimeToFirstToken"])
@@ -121,7 +138,7 @@ def test_the_gateway_logs_what_its_clients_measured(burst: Burst, capsys: pytest
 def test_who_waits_in_the_queue_has_it_in_the_first_token(burst: Burst) -> None:
     waited = [line for line in burst.logged.values() if line.get("QueueTime", 0) > 500]
     assert waited, "nobody waited: the burst was too small"
-    assert all(line["TimeToFirstToken"] > line["QueueTime"] for line in waited)
+    assert all(line["TimeToFirstToken"] > line["QueueTime"] for line in waited if line["Status"] == 200)
 
 
 def test_cloudwatch_has_the_same_figures(serving: Serving, burst: Burst) -> None:

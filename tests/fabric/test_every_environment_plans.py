@@ -43,14 +43,15 @@ def context(account: Account, name: str) -> Context:
 
 @pytest.fixture(scope="module")
 def account(bootstrapped: Account) -> Account:
-    """The bootstrapped account with what the shipped variables name: a zone each, and an image."""
+    """The bootstrapped account with what the shipped variables name: a zone each, an image, and a model set."""
+    models = json.dumps({"models": [{"name": "gemma3:4b", "digest": "sha256:" + "0" * 64}]})
     stock = bootstrapped.aws.ssm.get_parameter(Name=images.STOCK_PARAMETER)["Parameter"]["Value"]
     for name in SHIPPED:
         domain = context(bootstrapped, name).environment.variables.edge.domain
         assert domain is not None
         bootstrapped.aws.route53.create_hosted_zone(Name=domain.zone, CallerReference=name)
-        parameter = AGREED.parameter("image", name)
-        bootstrapped.aws.ssm.put_parameter(Name=parameter, Value=stock, Type="String")
+        for parameter, value in (("image", stock), ("models", models)):
+            bootstrapped.aws.ssm.put_parameter(Name=AGREED.parameter(parameter, name), Value=value, Type="String")
     return bootstrapped
 
 

@@ -164,8 +164,8 @@ def test_planning_leaves_no_state_no_lock_and_no_resource(account: Account, plan
     keys = [item["Key"] for item in account.aws.s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert keys == [AGREED.state["bootstrap_key"]]
     for name in SHIPPED:
-        image = AGREED.parameter("image", name)
-        assert leftovers.find(name, AGREED.project, account.aws) == [f"parameter {image}"]
+        given = {f"parameter {AGREED.parameter(key, name)}" for key in ("image", "models")}
+        assert set(leftovers.find(name, AGREED.project, account.aws)) == given
 
 
 def test_a_saved_plan_can_be_read_by_its_owner_only(planned: Planned) -> None:

@@ -27,7 +27,7 @@ from ollama_gpu.context import Context, embedded_aws
 from ollama_gpu.errors import UserError
 from ollama_gpu.fabric import Fabric, SavedPlan
 from ollama_gpu.lab.plane import Plane
-from ollama_gpu.progress import ProgressView, progress_view
+from ollama_gpu.progress import ProgressView
 
 SERVING_SECONDS = 3600.0
 """A stock image takes a quarter of an hour to converge, and a first launch may fail."""
@@ -48,7 +48,7 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
             note(f"warning: {row.what}: {row.seen}. {row.remedy}")
     checks.require(rows, "Preflight")
 
-    plane = Plane(context, view) if context.environment.embedded and lab else None
+    plane = Plane(context) if context.environment.embedded and lab else None
     if context.environment.embedded:
         settings = plane.prepare() if plane else None
         instance_settings.keep(context.paths, context.environment, settings)
@@ -80,8 +80,7 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
 
 def verify_chat(context: Context, outputs: dict[str, Any]) -> verify.Chat:
     """A chat at the environment's front door, as the first administrator."""
-    quiet = progress_view(console_is_terminal=False, quiet=True)
-    door = Plane(context, quiet).door if context.environment.embedded else verify.Door(outputs["url"])
+    door = Plane(context).door if context.environment.embedded else verify.Door(outputs["url"])
     return verify.chat(door, secret_values.administrator(context.environment, context.contract, context.aws))
 
 
@@ -135,7 +134,7 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
     models.forget(context.environment, context.contract, context.aws)
     left = leftovers.find(context.environment.name, context.contract.project, context.aws)
     if context.environment.embedded:
-        Plane(context, view).end()
+        Plane(context).end()
         instance_settings.keep(context.paths, context.environment, None)
     if context.environment.embedded and not left:
         embedded_aws(context.paths, context.environment.region).stop()

@@ -19,7 +19,6 @@ from ollama_gpu.lab import names
 from ollama_gpu.lab.docker import Docker
 from ollama_gpu.lab.front_door.ports import HTTP_VARIABLE, HTTPS_VARIABLE
 from ollama_gpu.lab.plane import Plane
-from ollama_gpu.progress import NoProgress
 from ollama_gpu.verify import Door
 from tests.fabric.driver import Driver
 
@@ -37,7 +36,7 @@ class Serving:
 
     @property
     def door(self) -> Door:
-        return Plane(self.context, NoProgress()).door
+        return Plane(self.context).door
 
     @property
     def administrator(self) -> dict[str, str]:

@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
     try:
-        plane = Plane(open_context(parsed.env), NoProgress())
+        plane = Plane(open_context(parsed.env))
         with plane.follower.living():
             follow(plane, Docker(), ending)
     except UserError as error:

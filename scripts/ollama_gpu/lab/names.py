@@ -1,4 +1,4 @@
-"""The names of an environment's containers and volumes."""
+"""The names of an environment's containers and volumes, and of what they ask for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import hashlib
 
 from ollama_gpu.context import Context
 from ollama_gpu.paths import Paths
+
+AWS_NAME = "aws"
+"""Where instances reach the embedded AWS: without a dot, or its S3 would take the name for a bucket's host."""
 
 
 def prefix_of(project: str, environment: str, paths: Paths) -> str:

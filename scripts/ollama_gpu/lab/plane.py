@@ -16,7 +16,6 @@ from ollama_gpu import models, role_variables
 from ollama_gpu.bake import command as bake
 from ollama_gpu.context import Context
 from ollama_gpu.paths import Paths
-from ollama_gpu.progress import ProgressView
 from ollama_gpu.verify import Door
 
 from . import authority, handles, names, places, removal
@@ -28,15 +27,12 @@ from .supplies import model
 BAKE_ONLY = ("model_store_models", "model_store_source")
 """A bake has the models from the lab's mirror, a boot from the artifact bucket and the environment's model set."""
 
-AWS_NAME = "aws"  # of one label: with more, S3's clients would take the first for a bucket
-
 
 @dataclass(frozen=True)
 class Plane:
     """``folder`` has the follower's log and the authority that signs the stores' and the front door's certificates."""
 
     context: Context
-    view: ProgressView
 
     @property
     def folder(self) -> Path:
@@ -66,7 +62,7 @@ class Plane:
         )
         endpoint = urlsplit(self.context.aws.endpoint or "")
         return {
-            "endpoint_url": f"http://{AWS_NAME}:{endpoint.port}",
+            "endpoint_url": f"http://{names.AWS_NAME}:{endpoint.port}",
             "variables": {
                 **{name: value for name, value in supplied.items() if name not in BAKE_ONLY},
                 "boot_store_authorities": self.authority.certificate.read_text(encoding="utf-8"),

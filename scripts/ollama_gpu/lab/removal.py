@@ -28,11 +28,7 @@ def remove(places: Places, docker: Docker, cache: bool) -> Removed:
     """Remove the lab's containers, volumes and network; with ``cache`` its images and all that was built as well."""
     removed = Removed()
     if docker.version() is not None:
-        removed.containers = docker.ours("container")
-        docker.remove(*removed.containers)
-        removed.volumes = docker.ours("volume")
-        for volume in removed.volumes:
-            docker.output("volume", "rm", volume)
+        _take("", docker, removed)
         _network(docker, removed)
         if cache:
             removed.images = docker.ours("image")
@@ -51,16 +47,23 @@ def remove_environment(prefix: str, docker: Docker) -> Removed:
     removed = Removed()
     if docker.version() is None:
         return removed
-    removed.containers = [name for name in docker.ours("container") if name.startswith(f"{prefix}-")]
-    docker.remove(*removed.containers)
-    removed.volumes = [name for name in docker.ours("volume") if name.startswith(f"{prefix}-")]
-    for volume in removed.volumes:
-        docker.output("volume", "rm", volume)
+    _take(f"{prefix}-", docker, removed)
     if docker.on_network(NETWORK) <= {mirror.NAME}:
-        docker.remove(mirror.NAME)
-        removed.containers.append(mirror.NAME)
+        _take(mirror.NAME, docker, removed)
         _network(docker, removed)
     return removed
+
+
+def _take(beginning: str, docker: Docker, removed: Removed) -> None:
+    """Remove the lab's containers, then its volumes, whose names begin so."""
+    containers, volumes = (
+        [name for name in docker.ours(kind) if name.startswith(beginning)] for kind in ("container", "volume")
+    )
+    docker.remove(*containers)
+    for volume in volumes:
+        docker.output("volume", "rm", volume)
+    removed.containers += containers
+    removed.volumes += volumes
 
 
 def _network(docker: Docker, removed: Removed) -> None:

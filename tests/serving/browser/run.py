@@ -34,7 +34,7 @@ def run(serving: Serving, told: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What was seen, see `story.py`; pictures and the report lie in ``folder``. UserError when a step failed."""
     docker = Docker()
     reference, playwright = image.ensure(places.locate(serving.context.paths), docker, NoProgress())
-    authority = Plane(serving.context, NoProgress()).authority.certificate
+    authority = Plane(serving.context).authority.certificate
     name = serving.container("browser")
     docker.remove(name)  # of a run that was killed
     volumes = {

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.docker import LABEL, NETWORK, Docker
+from ollama_gpu.lab.names import AWS_NAME
 
 from . import console, metadata
 from .credentials import Credentials
@@ -26,8 +27,6 @@ from .view import Instance
 
 INSTANCE_LABEL = f"{LABEL}.instance"
 GROUP_LABEL = f"{LABEL}.instances"
-AWS_NAME = "aws"
-"""The name by which instances reach the embedded AWS: without a dot, or its S3 would take it for a bucket's host."""
 
 _AT_ONCE = 4
 _ERRORS = (UserError, BotoCoreError, ClientError)

@@ -10,7 +10,7 @@ JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
 YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(READS) deploy destroy unlock bake models local-down test bench docs lock
+.PHONY: help setup $(READS) deploy destroy unlock bake models local-down test requirements bench docs lock
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -51,6 +51,9 @@ local-down: setup ## end ENV=local: the embedded AWS and every container of the 
 
 test: setup ## every tier of tests
 	@.venv/bin/python -m tests.tiers
+
+requirements: setup ## the fifty criteria, the tests that prove each, and their last results
+	@.venv/bin/python -m tests.requirements $(JSON_FLAG)
 
 bench: setup ## measure plan, apply, destroy, the driver's overhead
 	@.venv/bin/python -m tests.bench $(JSON_FLAG)

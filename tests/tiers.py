@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import lanes
+from tests import lanes, results
 from tests.lanes import Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,12 +99,17 @@ def molecule() -> Outcome:
     if not call([str(bin_folder / "ollama-gpu"), "lab", "supply"], env):
         return Outcome(failed=1)
     counts = Counter[str]()
+    reports: list[Path] = []
     for scenario in sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")):
         log = WORK / f"molecule-{scenario}.log"
         command = [str(bin_folder / "molecule"), "test", "--scenario-name", scenario]
         print(f"$ molecule test --scenario-name {scenario} > {log.relative_to(ROOT)}", flush=True)
+        report = WORK / f"molecule-{scenario}.xml"
+        report.unlink(missing_ok=True)
+        reporting = {**env, "PYTEST_ADDOPTS": f"--junit-xml={report}"}
         with log.open("w") as output:
-            ran = subprocess.run(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+            ran = subprocess.run(command, cwd=ROOT, env=reporting, stdout=output, stderr=subprocess.STDOUT)
+        reports += [report] if report.exists() else []
         counts["passed" if ran.returncode == 0 else "failed"] += 1
         text = log.read_text(errors="replace")
         for line in re.findall(r"^=+ (.*) in [0-9.]+s.*=+$", text, re.MULTILINE):
@@ -113,6 +118,7 @@ def molecule() -> Outcome:
                 counts["failed" if kind == "error" else kind] += int(number)
         if ran.returncode != 0:
             print(text[-6000:])
+    results.keep("molecule", results.of_junit(reports))
     return Outcome(counts["passed"], counts["failed"], counts["skipped"])
 
 
@@ -153,6 +159,7 @@ def plans() -> Outcome:
     """terraform test: plans with mock providers, no credentials."""
     env = terraform_environment()
     passed = failed = 0
+    runs: dict[str, str] = {}
     for root in tested_folders():
         if not initialised(root, env):
             failed += 1
@@ -161,11 +168,15 @@ def plans() -> Outcome:
         ran = subprocess.run(
             ["terraform", f"-chdir={root}", "test", "-json"], cwd=ROOT, env=environment, capture_output=True, text=True
         )
-        good, bad = read_terraform_test(ran.stdout)
+        by_run = read_terraform_test(ran.stdout)
+        runs |= {f"{root}/{run}": outcome for run, outcome in by_run.items()}
+        good = sum(outcome == "passed" for outcome in by_run.values())
+        bad = len(by_run) - good
         if ran.returncode != 0 and bad == 0:
             print(ran.stdout[-4000:], ran.stderr[-2000:])
             bad = 1
         passed, failed = passed + good, failed + bad
+    results.keep("plan", runs)
     return Outcome(passed, failed)
 
 
@@ -175,9 +186,9 @@ def tested_folders() -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
-def read_terraform_test(output: str) -> tuple[int, int]:
-    """Counts of passed and failed run blocks; prints each, and every diagnostic of a failure."""
-    passed = failed = 0
+def read_terraform_test(output: str) -> dict[str, str]:
+    """Outcomes of run blocks, ``passed`` or ``failed`` by file and name; prints each, and a failure's diagnostics."""
+    found: dict[str, str] = {}
     for line in output.splitlines():
         try:
             event = json.loads(line)
@@ -187,12 +198,12 @@ def read_terraform_test(output: str) -> tuple[int, int]:
         run = event.get("test_run", {})
         if event.get("type") == "test_run" and run.get("progress", "complete") == "complete":
             status = run.get("status", "error")
-            passed, failed = passed + (status == "pass"), failed + (status != "pass")
+            found[f"{run['path']}::{run['run']}"] = "passed" if status == "pass" else "failed"
             print(f"  {status:<5} {run['path']}: {run['run']}")
         elif event.get("type") == "diagnostic" and event.get("@level") == "error":
             diagnostic = event["diagnostic"]
             print(f"  {diagnostic['summary']}\n    {diagnostic.get('detail', '')}")
-    return passed, failed
+    return found
 
 
 def suite(*folders: str) -> Callable[[], Outcome]:
@@ -204,6 +215,7 @@ def suite(*folders: str) -> Callable[[], Outcome]:
         call([str(PYTHON), "-m", "pytest", *folders, f"--junit-xml={report}", "-q"])
         if not report.exists():
             return Outcome(failed=1)
+        results.keep(report.stem, results.of_junit([report]))
         found = [each.attrib for each in ElementTree.parse(report).getroot().iter("testsuite")]
         total, failed, skipped = (
             sum(int(each[key]) for each in found for key in keys)

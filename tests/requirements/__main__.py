@@ -1,0 +1,100 @@
+"""Print each criterion, the tests that prove it, where each ran and its result.
+
+    python -m tests.requirements [--json]
+
+The results are those that the tiers of `make test` left in this checkout; a test that did not run counts as not run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests import results
+from tests.requirements import criteria
+from tests.requirements.criteria import NEEDS, Criterion
+
+
+def main(arguments: Sequence[str]) -> int:
+    if set(arguments) - {"--json"}:
+        print("usage: python -m tests.requirements [--json]", file=sys.stderr)
+        return 2
+    outcomes, commits = last_outcomes()
+    rows = [row(each, outcomes) for each in criteria.load()]
+    if "--json" in arguments:
+        print(json.dumps(rows, indent=2))
+    else:
+        show(rows, commits)
+    return 1 if any(each["result"] == "failed" for each in rows) else 0
+
+
+def last_outcomes() -> tuple[dict[str, str], list[str]]:
+    """Outcomes by test's id, of every tier's last run, and the commits that were tested."""
+    kept = results.kept()
+    outcomes = {test: outcome for each in kept for test, outcome in each.tests.items()}
+    return outcomes, sorted({each.commit for each in kept})
+
+
+def row(criterion: Criterion, outcomes: Mapping[str, str]) -> dict[str, Any]:
+    """A criterion as programs read it."""
+    tests = [
+        {"id": test, "where": criteria.place(test), "result": outcomes.get(test, "not run")} for test in criterion.tests
+    ]
+    return {
+        "id": criterion.id,
+        "text": criterion.text,
+        "tests": tests,
+        "where": list(dict.fromkeys(test["where"] for test in tests))
+        + [f"needs {NEEDS[key]}" for key in criterion.needs],
+        "result": result([test["result"] for test in tests], criterion),
+        "settled_by": criterion.needs,
+    }
+
+
+def result(of_tests: Sequence[str], criterion: Criterion) -> str:
+    """``failed`` or ``not run`` when a test was; else ``passed``, or what the criterion still needs."""
+    if "failed" in of_tests:
+        return "failed"
+    if set(of_tests) & {"not run", "skipped"}:
+        return "not run"
+    return "needs " + " and ".join(NEEDS[key] for key in criterion.needs) if criterion.needs else "passed"
+
+
+def show(rows: Sequence[Mapping[str, Any]], commits: Sequence[str]) -> None:
+    """A table for people; each test on a line of its own."""
+    table = Table(title="The fifty criteria", show_lines=True)
+    for column in ("id", "criterion", "proved by", "where", "result"):
+        table.add_column(column, overflow="fold")
+    colours = {"passed": "green", "failed": "red"}
+    for each in rows:
+        tests = "\n".join(
+            f"{test['id']}" + ("" if test["result"] == "passed" else f" ({test['result']})") for test in each["tests"]
+        )
+        settled = "".join(f"\nsettled on {NEEDS[key]} by: {command}" for key, command in each["settled_by"].items())
+        colour = colours.get(each["result"], "yellow")
+        table.add_row(
+            each["id"], each["text"], tests + settled, "\n".join(each["where"]), f"[{colour}]{each['result']}[/]"
+        )
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+    counts = {
+        kind: sum(each["result"] == kind for each in rows) for kind in dict.fromkeys(each["result"] for each in rows)
+    }
+    console.print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    if not commits:
+        console.print("No tier has run in this checkout: make test")
+    elif len(commits) > 1:
+        console.print(f"The tiers ran at different commits: {', '.join(commits)}")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BrokenPipeError:  # `make requirements | head`: the reader has gone
+        sys.stderr.close()
+        sys.exit(141)

@@ -1,0 +1,72 @@
+"""Every criterion names tests that exist, and its result is no better than theirs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests import results
+from tests.requirements import criteria
+from tests.requirements.__main__ import row
+from tests.requirements.criteria import ROOT, Criterion
+
+CRITERIA = criteria.load()
+
+
+def test_there_are_ten_requirements_of_five_criteria_each() -> None:
+    assert [each.id for each in CRITERIA] == [f"{number}.{item}" for number in range(1, 11) for item in range(1, 6)]
+    assert set(yaml.safe_load(criteria.PROOFS.read_text())) == {each.id for each in CRITERIA}
+    assert all(" the system SHALL " in f" {each.text} " or " SHALL " in each.text for each in CRITERIA)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=lambda criterion: criterion.id)
+def test_every_criterion_has_tests_and_each_exists(criterion: Criterion) -> None:
+    assert criterion.tests
+    for test in criterion.tests:
+        file, _, name = test.partition("::")
+        definition = rf'^run "{name}"' if file.endswith(".hcl") else rf"^ *def {name}\("
+        assert re.search(definition, (ROOT / file).read_text(), flags=re.MULTILINE), f"{test} does not exist"
+        assert criteria.place(test)
+
+
+@pytest.mark.parametrize("criterion", [each for each in CRITERIA if each.needs], ids=lambda criterion: criterion.id)
+def test_what_only_a_gpu_or_aws_can_settle_has_a_command(criterion: Criterion) -> None:
+    assert set(criterion.needs) <= set(criteria.NEEDS)
+    verbs = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for command in criterion.needs.values():
+        assert set(re.findall(r"make ([a-z-]+)", command)) & verbs, f"{command} calls no verb of the Makefile"
+
+
+A, B = "tests/unit/test_a.py::test_a", "tests/fabric/test_b.py::test_b"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "needs", "expected"),
+    [
+        ({A: "passed", B: "passed"}, {}, "passed"),
+        ({A: "passed", B: "failed"}, {}, "failed"),
+        ({A: "passed", B: "skipped"}, {}, "not run"),
+        ({A: "passed"}, {}, "not run"),
+        ({A: "passed", B: "passed"}, {"gpu": "make verify"}, "needs a GPU"),
+        ({A: "failed"}, {"gpu": "make verify"}, "failed"),
+    ],
+)
+def test_a_criterion_is_as_good_as_its_worst_test(
+    outcomes: dict[str, str], needs: dict[str, str], expected: str
+) -> None:
+    seen = row(Criterion("1.1", "text", (A, B), needs), outcomes)
+    assert seen["result"] == expected
+    assert seen["where"][:2] == ["process", "embedded AWS"]
+
+
+def test_the_cases_of_a_test_count_as_that_test(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(
+        '<testsuites><testsuite><testcase classname="tests.unit.test_a" name="test_a[x]"/>'
+        '<testcase classname="tests.unit.test_a" name="test_a[y]"><failure/></testcase>'
+        '<testcase classname="tests.fabric.test_b" name="test_b"><skipped/></testcase></testsuite></testsuites>'
+    )
+    assert results.of_junit([report]) == {A: "failed", B: "skipped"}

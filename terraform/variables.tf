@@ -9,6 +9,7 @@ variable "alarms" {
     gpu_memory_percent              = optional(number, 95)
     gpu_temperature_celsius         = optional(number, 85) # T4 and A10G slow down from about 88
     gpu_utilization_percent         = optional(number, 95)
+    monthly_budget_usd              = optional(number) # without it no budget is made
     database_connections            = optional(number, 800)
     database_free_storage_gib       = optional(number, 20)
     notification_requires_composite = optional(bool, false)
@@ -19,6 +20,10 @@ variable "alarms" {
   validation {
     condition     = alltrue([for address in var.alarms.emails : can(regex("^[^@[:space:]]+@[^@[:space:]]+$", address))])
     error_message = "alarms.emails holds an entry that is no e-mail address. Write each as name@example.org."
+  }
+  validation {
+    condition     = var.alarms.monthly_budget_usd == null ? true : var.alarms.monthly_budget_usd > 0
+    error_message = "alarms.monthly_budget_usd must be above 0 US dollars a month, or left out."
   }
 }
 

@@ -28,5 +28,6 @@ data = {
 }
 
 alarms = {
-  emails = ["administrator@ollama-gpu.test"]
+  emails             = ["administrator@ollama-gpu.test"]
+  monthly_budget_usd = 100
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any
 
 import hcl2
 import pytest
+import yaml
 
 from ollama_gpu.contract import load
 from ollama_gpu.paths import locate
@@ -127,6 +129,18 @@ def test_an_entry_says_what_to_look_at_first_and_what_to_do() -> None:
         if f"- **{part}**: " not in entry
     ]
     assert lacking == []
+
+
+@pytest.mark.parametrize("language", ["json", "yaml"])
+def test_an_example_in_a_document_parses(language: str) -> None:
+    read = json.loads if language == "json" else yaml.safe_load
+    examples = [
+        example
+        for document in DOCUMENTS
+        for example in re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    ]
+    assert examples
+    assert all(read(example) for example in examples)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)

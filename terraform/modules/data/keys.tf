@@ -177,6 +177,7 @@ data "aws_iam_policy_document" "logs_key" {
       type = "Service"
       identifiers = [
         "backup.amazonaws.com",
+        "budgets.amazonaws.com",
         "cloudwatch.amazonaws.com",
         "events.amazonaws.com",
         "events.rds.amazonaws.com",

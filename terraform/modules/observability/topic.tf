@@ -9,13 +9,13 @@ resource "aws_sns_topic" "this" {
 # vanish without an error. They hold here, in the topic's policy.
 data "aws_iam_policy_document" "topic" {
   statement {
-    sid       = "AlarmsAndBackup"
+    sid       = "AlarmsBackupAndBudgets"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.this.arn]
 
     principals {
       type        = "Service"
-      identifiers = ["backup.amazonaws.com", "cloudwatch.amazonaws.com"]
+      identifiers = ["backup.amazonaws.com", "budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
     }
 
     condition {

@@ -44,7 +44,7 @@ variable "fleets" {
 }
 
 variable "kms_key_arn" {
-  description = "Key of the log groups and the topic. Its policy must let logs, cloudwatch, events and backup use it (see topic.tf)."
+  description = "Key of the log groups and the topic. Its policy must let logs, cloudwatch, events, backup and budgets use it (see topic.tf)."
   type        = string
   nullable    = false
 }
@@ -94,6 +94,7 @@ variable "settings" {
     gpu_memory_percent              = number
     gpu_temperature_celsius         = number
     gpu_utilization_percent         = number
+    monthly_budget_usd              = optional(number)
     notification_requires_composite = bool
     queued_per_instance             = number
     request_latency_p95_ms          = number

@@ -7,6 +7,7 @@ import importlib
 
 MODULES = (
     "backup",
+    "budgets",
     "cloudwatch",
     "ec2",
     "efs",

@@ -207,6 +207,33 @@ run "every_alarm_and_every_failed_launch_is_told_to_the_administrators" {
   }
 }
 
+# Requirement 7
+run "a_month_that_becomes_dearer_than_planned_is_told" {
+  command = plan
+
+  variables {
+    settings = merge(var.settings, { monthly_budget_usd = 1200 })
+  }
+  assert {
+    condition     = aws_budgets_budget.monthly[0].limit_amount == "1200" && one(aws_budgets_budget.monthly[0].cost_filter).values == tolist(["user:Environment$test"])
+    error_message = "the budget must count what carries the environment's tag"
+  }
+  assert {
+    condition = { for each in aws_budgets_budget.monthly[0].notification : each.notification_type => each.threshold } == { ACTUAL = 80, FORECASTED = 100 } && alltrue([
+    for each in aws_budgets_budget.monthly[0].notification : each.subscriber_sns_topic_arns == toset([aws_sns_topic.this.arn])])
+    error_message = "what is spent and what will be must be told to the administrators"
+  }
+}
+
+run "no_budget_is_made_unless_a_sum_is_named" {
+  command = plan
+
+  assert {
+    condition     = length(aws_budgets_budget.monthly) == 0
+    error_message = "a budget without a sum"
+  }
+}
+
 # Requirement 5.4
 run "people_being_failed_is_one_alarm_and_batch_is_no_part_of_it" {
   command = plan

@@ -8,22 +8,25 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from ollama_gpu import instance_gpus
 from ollama_gpu.errors import UserError
+from ollama_gpu.instance_gpus import Gpus
 
 _FILE = Path(__file__).with_suffix(".yaml")
 
 
 class InstanceType(BaseModel):
-    """``gpu_memory_mib`` is that of one GPU, ``memory_gib`` that of the host."""
+    """One instance: its cores, its memory, its GPUs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
-    gpu: str
-    gpus: int
-    gpu_memory_mib: int
     vcpus: int
     memory_gib: int
+
+    @property
+    def gpus(self) -> Gpus:
+        return instance_gpus.of(self.name)
 
 
 @cache

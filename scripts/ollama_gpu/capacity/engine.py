@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ollama_gpu.capacity.models import Model
 from ollama_gpu.capacity.priors import Priors, between
+from ollama_gpu.instance_gpus import Gpus
 
 _PARAMETERS_8B = 8.03
 
@@ -26,9 +27,9 @@ class Engine:
         return len(self.stream_rates) - 1
 
 
-def predicted(model: Model, gpu: str, slots: int, priors: Priors) -> Engine:
+def predicted(model: Model, gpus: Gpus, slots: int, priors: Priors) -> Engine:
     """By the GPU's memory bandwidth and the model's size: decoding reads every weight once for each token."""
-    known = priors.gpus[gpu]
+    known = priors.gpus[gpus.name.partition(" ")[0]]
     alone = known.bandwidth * 1e9 * known.efficiency / model.weights_bytes
     alone = min(alone, 1000 / priors.value("minimum_step_ms"))
     rates = [together(alone, streams, priors) / streams for streams in range(1, slots + 1)]

@@ -43,11 +43,11 @@ def of(
     slots = slots or int(given["ollama_num_parallel"])
     given |= {
         "gateway_slots": slots,  # as playbooks/host.yml of the collection hands it over
-        "gateway_ollama_ports": list(range(kind.gpus)),
+        "gateway_ollama_ports": list(range(kind.gpus.count)),
         "ansible_facts": {"processor_vcpus": kind.vcpus, "memtotal_mb": kind.memory_gib * _MIB_A_GIB},
     }
     return Host(
-        gpus=kind.gpus,
+        gpus=kind.gpus.count,
         slots=slots,
         context=context or int(given["ollama_context_length"]),
         kv_cache_type=str(given["ollama_kv_cache_type"]),

@@ -1,6 +1,6 @@
 """From users to instances: streams, slots, memory, processes, what decides, and what it costs.
 
-A closed loop: each user thinks, asks, and waits for the answer, so `streams = users x answering / (thinking + answering)`.
+A closed loop: each user thinks, asks and waits for the answer: `streams = users x answering / (thinking + answering)`.
 The GPUs are taken at the load that scaling holds them at, not at full, for that is what will run.
 """
 
@@ -135,7 +135,7 @@ def make(
 
 
 def _waiting_for_a_prompt(streams: int, prompt: float, answering: float) -> float:
-    """Mean wait, in seconds, until the prompts of others on the GPU are through (one after the other, each as long: M/D/1)."""
+    """Mean wait, in seconds, until the prompts of others on the GPU are through: one after the other, M/D/1."""
     share = min(0.95, (streams - 1) * prompt / answering)
     return share * prompt / (2 * (1 - share))
 
@@ -143,7 +143,7 @@ def _waiting_for_a_prompt(streams: int, prompt: float, answering: float) -> floa
 def _instances_by_cpu(
     demand: Demand, chats: float, kind: InstanceType, host: Host, limits: Limits, priors: Priors
 ) -> int:
-    """0 where the engines alone take more than scaling's target: then no number of instances brings the share below it."""
+    """0 where the engines alone take more than scaling's target: no number of instances brings that down."""
     left = kind.vcpus * limits.cpu_percent / 100 - host.gpus * priors.value("engine_cpu_cores")
     return math.ceil(_cores(demand, chats, priors) / left) if left > 0 else 0
 

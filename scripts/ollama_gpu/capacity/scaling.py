@@ -1,7 +1,7 @@
 """What the fleet's policies and schedule decide each minute.
 
-The rules are those of the embedded AWS's Auto Scaling engine, the very functions, so that the simulator and ENV=local scale
-alike; the targets, sizes and times are Terraform's.
+The rules are those of the embedded AWS's Auto Scaling engine, the very functions, so that the simulator and ENV=local
+scale alike; the targets, sizes and times are Terraform's.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Tracker:
         self._series = {name: deque[float | None](maxlen=LOW_PERIODS) for name in policies.targets}
 
     def desired(self, now: float, size: int, warm: int, figures: Figures) -> tuple[int, str]:
-        """The group's size after this minute and the policy that chose it; ``warm`` instances are past their warm-up."""
+        """The group's size after this minute and who chose it; ``warm`` instances are past their warm-up."""
         proposals = []
         for name, target in self._policies.targets.items():
             self._series[name].append(figures[name])

@@ -1,7 +1,7 @@
 """A GPU and an instance while they serve, as the simulator moves them from event to event.
 
-All decoding streams of a GPU get the same rate, so each is done when the tokens that one stream has got since the start of
-the simulation (`progress`) reach its own mark: a heap of marks, whatever the rate was in between. Prompts are
+All decoding streams of a GPU get the same rate, so each is done when the tokens that one stream has got since the start
+of the simulation (`progress`) reach its own mark: a heap of marks, whatever the rate was in between. Prompts are
 computed one after the other, and meanwhile the decoding streams only crawl.
 """
 
@@ -75,11 +75,20 @@ class Gpu:
 
 
 class Instance:
-    """One host: gateway with a bounded queue before its GPUs. Times in seconds; ``cpu_seconds`` and ``requests`` since the last minute."""
+    """One host: a gateway with a bounded queue before its GPUs. ``cpu_seconds`` and ``requests``: in this minute."""
 
     __slots__ = (
-        "cpu_seconds", "draining", "gone_at", "gpus", "in_service_at", "launched_at", "queue", "requests", "spot", "users",
-    )  # fmt: skip
+        "cpu_seconds",
+        "draining",
+        "gone_at",
+        "gpus",
+        "in_service_at",
+        "launched_at",
+        "queue",
+        "requests",
+        "spot",
+        "users",
+    )
 
     def __init__(self, launched_at: float, *, spot: bool) -> None:
         self.launched_at = launched_at

@@ -1,9 +1,9 @@
 """A day of a fleet, event by event: people come, ask, wait and go; instances boot, fill, drain and are lost.
 
 What is simulated: the load balancer's choice for who is new (fewest connections, and each browser holds one) and its
-cookie afterwards; the gateway's slots, bounded queue and 503; prompts and decoding of each GPU; what Open WebUI's processes add; the three
-scaling policies each minute with the metrics that the agent would have published; launches that take the boot's time;
-drains; spot notices. What is not: zones, failures other than spot, networks, the data stores.
+cookie afterwards; the gateway's slots, bounded queue and 503; prompts and decoding of each GPU; what Open WebUI's
+processes add; the three scaling policies each minute with the metrics that the agent would have published; launches
+that take the boot's time; drains; spot notices. What is not: zones, failures other than spot, networks, data stores.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ class Entry:
 
 @dataclass
 class Outcome:
-    """``refused``: the queue was full; ``timed_out``: no slot came free in time; ``cut``: a stream that a lost instance took with it."""
+    """``refused``: the queue was full; ``timed_out``: no slot in time; ``cut``: ended with the instance."""
 
+    seconds: float
     chats: int = 0
     refused: int = 0
     timed_out: int = 0
@@ -100,7 +101,7 @@ class _Simulation:
         self.day, self.demand, self.service, self.policies, self.priors = day, demand, service, policies, priors
         self.seconds = seconds
         self.random = random.Random(seed)  # noqa: S311 - a repeatable day, no secret
-        self.outcome = Outcome()
+        self.outcome = Outcome(seconds)
         self.instances: list[Instance] = []
         self.desired = max(policies.minimum(0), policies.min_size)
         self.tracker = Tracker(policies)

@@ -1,7 +1,7 @@
-"""An environment's variables as Terraform itself sees them: the file's values, and every default of terraform/variables.tf.
+"""An environment's variables as Terraform itself sees them: the file's values and every default of variables.tf.
 
-`terraform console` says so in half a second, without provider, state, credentials or network, because it is run beside a copy
-of the declarations alone. So no default is written a second time in Python.
+`terraform console` says so in half a second, without provider, state, credentials or network, because it is run beside
+a copy of the declarations alone. So no default is written a second time in Python.
 """
 
 from __future__ import annotations

@@ -140,6 +140,7 @@ class _Simulation:
         self.now = end
         for instance in self.instances:
             self._count_hours(instance, end)
+        self.outcome.waits.include(self.entry.waits)  # of the last quarter, where it is not a whole one
         return self.outcome
 
     # -- people ------------------------------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ class _Simulation:
         self.wanted_users = self.day.users(self.now)
         coming = self.wanted_users - self.users
         for _ in range(max(0, coming)):
-            moment = self.now + self.random.random() * MINUTE
+            moment = self.now + self.random.random() * MINUTE if self.now else 0.0  # who is there at first, is there
             heappush(self.events, (moment, next(self.order), self._arrive, None))
         figures = self._measure()
         members = [instance for instance in self.instances if not instance.draining]

@@ -1,4 +1,4 @@
-"""The simulator agrees with what arithmetic says where arithmetic can say it, and scales as Terraform's values tell it."""
+"""The simulator agrees with arithmetic where arithmetic can say it, and scales as Terraform's values tell it."""
 
 from __future__ import annotations
 

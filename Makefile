@@ -10,7 +10,11 @@ JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
 YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup $(READS) deploy destroy unlock bake models local-down test requirements bench docs lock
+=======
+.PHONY: help setup $(READS) deploy destroy unlock bake models local-down capacity simulate cost test bench docs lock
+>>>>>>> c81ea18a15e84f02a120d35fa758fc0a8df4d483
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,6 +52,19 @@ models: setup ## the models that instances serve (PUBLISH="NAME ...": make these
 
 local-down: setup ## end ENV=local: the embedded AWS and every container of the lab
 	@$(OLLAMA_GPU) local-down
+
+# Without ENV these three speak of prod: the lab's size answers no such question.
+capacity: setup ## USERS=3000 to streams, slots, memory, instances, dollars (MODEL=, TYPE=)
+simulate: setup ## a day of USERS=3000: first token, refusals, instances, cost (PICTURE=file.svg)
+cost: setup ## what an environment costs a month, line by line
+PLANNED   = $(OLLAMA_GPU) $@ --env $(if $(filter file,$(origin ENV)),prod,$(ENV)) $(JSON_FLAG)
+USER_FLAG = $(if $(USERS),--users $(USERS)) $(if $(MODEL),--model $(MODEL)) $(if $(TYPE),--instance-type $(TYPE))
+cost:
+	@$(PLANNED)
+capacity:
+	@$(PLANNED) $(USER_FLAG)
+simulate:
+	@$(PLANNED) $(USER_FLAG) $(if $(PICTURE),--picture $(PICTURE))
 
 test: setup ## every tier of tests
 	@.venv/bin/python -m tests.tiers

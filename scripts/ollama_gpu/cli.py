@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from ollama_gpu.bake.commands import bake
+from ollama_gpu.capacity.commands import capacity, simulate
+from ollama_gpu.cost.commands import cost
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
 from ollama_gpu.models_commands import models
@@ -26,6 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(bake)
+app.command()(capacity)
+app.command()(cost)
+app.command()(simulate)
 app.add_typer(lab, name="lab")
 app.add_typer(models, name="models")
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pytest
 
 from ollama_gpu import contract, leftovers
 from ollama_gpu.aws import Aws
+from ollama_gpu.cost import estimate
 from ollama_gpu.paths import locate
+from ollama_gpu.terraform import values
 from tests.fabric.driver import ROOT, Driver, Run, wait_for
+from tests.fabric.paid import disagreements
 
 AGREED = contract.load(locate().contract)
 STATE = {"Bucket": AGREED.state_bucket("123456789012", "us-east-1"), "Key": "local/terraform.tfstate"}
@@ -82,12 +86,12 @@ def test_env_points_any_sdk_at_the_environment(driver: Driver, deployed: dict[st
 
 
 def test_no_secret_value_is_in_state_logs_or_any_file_of_the_driver(driver: Driver, aws: Any) -> None:
-    values = [
+    secrets = [
         aws("secretsmanager").get_secret_value(SecretId=AGREED.secret(key, "local"))["SecretString"]
         for key in AGREED.secrets
     ]
     needles = [
-        inner for value in values for inner in (json.loads(value).values() if value.startswith("{") else [value])
+        inner for value in secrets for inner in (json.loads(value).values() if value.startswith("{") else [value])
     ]
     passwords = [needle for needle in needles if len(needle) >= 24 and "@" not in needle]
     assert len(passwords) == 4
@@ -112,17 +116,59 @@ def test_every_taggable_resource_carries_project_environment_manager_and_release
     aws: Any, deployed: dict[str, Any]
 ) -> None:
     state = json.loads(aws("s3").get_object(**STATE)["Body"].read())
-    untagged = []
+    agreed = {AGREED.tags["project"]: AGREED.project, AGREED.tags["environment"]: "local"}
+    agreed[AGREED.tags["managed_by"]] = "Terraform"
+    releases = set()
+    wrong: list[tuple[str, object]] = []
+
+    def judge(kind: str, tags: dict[str, str]) -> None:
+        if not agreed.items() <= tags.items():
+            wrong.append((kind, tags))
+        releases.add(tags.get(AGREED.tags["release"]))
+
+    judged = 0
     for resource in state["resources"]:
         for instance in resource["instances"] if resource["mode"] == "managed" else ():
-            tags = instance["attributes"].get("tags_all")
-            if tags is not None and not {"Project", "Environment", "ManagedBy", "Release"} <= set(tags):
-                untagged.append(resource["type"])
-    assert untagged == []
+            attributes = instance["attributes"]
+            if "tags_all" in attributes:  # the provider gives it to every resource that AWS can tag
+                judge(resource["type"], attributes["tags_all"] or {})
+                judged += 1
+            # what these launch is tagged by them, for default_tags do not reach it
+            for made in attributes.get("tag_specifications", ()):
+                judge(f"{made['resource_type']} of a template", made["tags"])
+            if resource["type"] == "aws_autoscaling_group":
+                judge("group", {tag["key"]: tag["value"] for tag in attributes["tag"]})
+    assert wrong == []
+    assert judged > 100
     for reservation in aws("ec2").describe_instances()["Reservations"]:
         for instance in reservation["Instances"]:
-            tags = {tag["Key"] for tag in instance["Tags"]}
-            assert {"Project", "Environment", "ManagedBy", "Release", "Fleet"} <= tags, instance["InstanceId"]
+            tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+            judge(instance["InstanceId"], tags)
+            assert AGREED.tags["fleet"] in tags
+    assert wrong == []
+    assert len(releases) == 1, "one release made all of it"
+    assert None not in releases
+
+
+def test_the_cost_estimate_counts_what_is_there_and_every_metric_that_an_alarm_reads(
+    aws: Any, deployed: dict[str, Any]
+) -> None:
+    state = json.loads(aws("s3").get_object(**STATE)["Body"].read())
+    managed = [resource for resource in state["resources"] if resource["mode"] == "managed"]
+    counts = Counter({resource["type"]: 0 for resource in managed})
+    for resource in managed:
+        counts[resource["type"]] += len(resource["instances"])
+    where = locate()
+    found = values.read(where.terraform / "variables.tf", where.environments / "local.tfvars")
+    assert disagreements(counts, found, AGREED) == {}
+    alarms = [
+        instance["attributes"]
+        for resource in managed
+        if resource["type"] == "aws_cloudwatch_metric_alarm"
+        for instance in resource["instances"]
+    ]
+    read = sum(sum(bool(query["metric"]) for query in alarm["metric_query"]) or 1 for alarm in alarms)
+    assert read == estimate.alarm_metrics(found)
 
 
 def test_a_lock_that_somebody_holds_is_named_and_can_be_released(driver: Driver, aws: Any) -> None:

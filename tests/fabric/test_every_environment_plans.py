@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,9 @@ from ollama_gpu.fabric import Fabric, SavedPlan, terraform_environment
 from ollama_gpu.paths import Paths, locate
 from ollama_gpu.progress import NoProgress
 from ollama_gpu.review import holds_data
+from ollama_gpu.terraform import values
 from tests.fabric.conftest import Account
+from tests.fabric.paid import disagreements
 
 AGREED = contract.load(locate().contract)
 SHIPPED = ("dev", "staging", "prod")
@@ -123,6 +126,16 @@ def test_no_shipped_environment_has_a_batch_fleet(planned: Planned, name: str) -
         change.address for change in planned(name).review.changes if change.resource_type == "aws_autoscaling_group"
     }
     assert groups == {'module.fleet["interactive"].aws_autoscaling_group.this'}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_cost_estimate_counts_what_is_planned_and_knows_every_kind_of_resource(
+    account: Account, planned: Planned, name: str
+) -> None:
+    where = context(account, name).paths
+    found = values.read(where.terraform / "variables.tf", where.environments / f"{name}.tfvars")
+    created = (change.resource_type for change in planned(name).review.changes if change.action == "create")
+    assert disagreements(Counter(created), found, AGREED) == {}
 
 
 @pytest.mark.parametrize(("name", "on_demand_percentage"), [("staging", 50), ("prod", 100)])

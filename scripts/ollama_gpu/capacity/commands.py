@@ -1,0 +1,133 @@
+"""The commands `ollama-gpu capacity` and `ollama-gpu simulate`: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Env = Annotated[str, typer.Option("--env", help="Environment whose fleet is meant: prod, staging, dev or your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Users = Annotated[int, typer.Option("--users", help="People at the same time (simulate: at the peaks).")]
+Think = Annotated[
+    float | None, typer.Option("--think-seconds", help="How long one reads and writes between two answers.")
+]
+Prompt = Annotated[float | None, typer.Option("--prompt-tokens", help="Tokens that go in with a question.")]
+Answer = Annotated[float | None, typer.Option("--answer-tokens", help="Tokens of an answer.")]
+Model = Annotated[
+    str, typer.Option("--model", help="As Ollama names it; scripts/ollama_gpu/capacity/models.yaml has the known.")
+]
+Type = Annotated[str | None, typer.Option("--instance-type", help="Default: the fleet's first choice.")]
+Slots = Annotated[int | None, typer.Option("--slots", help="Streams at once on a GPU. Default: ollama_num_parallel.")]
+Context = Annotated[
+    int | None, typer.Option("--context", help="Tokens a slot remembers. Default: ollama_context_length.")
+]
+Rates = Annotated[
+    str | None, typer.Option("--rates", help="Measured tokens/s of a stream at so many on a GPU: 1:68,4:51,8:38.")
+]
+PromptRate = Annotated[float | None, typer.Option("--prompt-rate", help="Measured prompt tokens/s of a GPU.")]
+_MODEL = "llama3.1:8b"
+
+
+def capacity(
+    env: Env = "prod",
+    users: Users = 3000,
+    think_seconds: Think = None,
+    prompt_tokens: Prompt = None,
+    answer_tokens: Answer = None,
+    model: Model = _MODEL,
+    instance_type: Type = None,
+    slots: Slots = None,
+    context: Context = None,
+    rates: Rates = None,
+    prompt_rate: PromptRate = None,
+    json: Json = False,
+) -> None:
+    """Users to streams, slots, GPU memory, processes, instances and dollars, each figure with its source."""
+    from ollama_gpu import paths
+    from ollama_gpu.capacity import demand, report, scenario
+    from ollama_gpu.console import print_json, print_table
+
+    choices = scenario.Choices(
+        model=model,
+        instance_type=instance_type,
+        slots=slots,
+        context=context,
+        rates=scenario.parse_rates(rates) if rates else None,
+        prompt_rate=prompt_rate,
+    )
+    found = scenario.load(paths.locate(), env, choices)
+    plan = found.plan(demand.of(users, think_seconds, prompt_tokens, answer_tokens, found.priors))
+    if json:
+        print_json(report.plan_values(found, plan))
+        return
+    print_table(f"ENV={env}: {users} users, {model}", ("what", "how much", "why"), report.plan_rows(found, plan))
+    print()
+    gpu = plan.kind.gpus.name.partition(" ")[0]
+    print_table("What this rests on", ("prior", "value", "source"), report.prior_rows(found.priors, gpu))
+
+
+def simulate(
+    env: Env = "prod",
+    users: Users = 3000,
+    fewest: Annotated[
+        int, typer.Option("--fewest", help="People at night; as many as --users: the same all day.")
+    ] = 100,
+    think_seconds: Think = None,
+    prompt_tokens: Prompt = None,
+    answer_tokens: Answer = None,
+    model: Model = _MODEL,
+    instance_type: Type = None,
+    slots: Slots = None,
+    context: Context = None,
+    rates: Rates = None,
+    prompt_rate: PromptRate = None,
+    max_size: Annotated[int | None, typer.Option("--max-size", help="Instances at most. Default: the fleet's.")] = None,
+    boot_seconds: Annotated[float | None, typer.Option("--boot-seconds", help="Launch to in service.")] = None,
+    date: Annotated[str, typer.Option("--date", help="Whose weekday the schedule sees, YYYY-MM-DD.")] = "2026-11-23",
+    hours: Annotated[float, typer.Option("--hours", help="How much of the day.")] = 24,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same day.")] = 1,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Write the day as an SVG.")] = None,
+    json: Json = False,
+) -> None:
+    """A day with the fleet's own scaling: time to first token, refusals, instances and cost, hour by hour."""
+    from ollama_gpu import paths
+    from ollama_gpu.capacity import demand, report, scenario, simulation
+    from ollama_gpu.capacity import picture as pictures
+    from ollama_gpu.capacity.day import Day
+    from ollama_gpu.console import note, print_json, print_table
+    from ollama_gpu.errors import UserError
+
+    if not 0 < fewest <= users or not 0 < hours <= 24:
+        raise UserError("--fewest must be 1 to --users, and --hours above 0 and at most 24.", status=2)
+    try:
+        on = datetime.date.fromisoformat(date)
+    except ValueError as error:
+        raise UserError(f"--date {date} is no date.", "Write it as 2026-11-23.", status=2) from error
+    choices = scenario.Choices(
+        model=model,
+        instance_type=instance_type,
+        slots=slots,
+        context=context,
+        rates=scenario.parse_rates(rates) if rates else None,
+        prompt_rate=prompt_rate,
+        boot_seconds=boot_seconds,
+        max_size=max_size,
+    )
+    found = scenario.load(paths.locate(), env, choices)
+    asked = demand.of(users, think_seconds, prompt_tokens, answer_tokens, found.priors)
+    day = Day(fewest, users)
+    note(f"ENV={env}: simulating {hours:g} hours of {fewest} to {users} users; 3000 users' day takes half a minute.")
+    outcome = simulation.run(day, asked, found.service, found.policies(on), found.priors, seed, hours * 3600)
+    values = report.day_values(found, day, outcome)
+    if picture is not None:
+        picture.write_text(pictures.draw(values), encoding="utf-8")
+        note(f"The picture is in {picture}.")
+    if json:
+        print_json(values)
+        return
+    print_table(f"ENV={env}: {model}, a day hour by hour", report.DAY_COLUMNS, report.day_rows(values))
+    print()
+    print_table("The day", ("what", "how much", "why"), report.day_summary(values))

@@ -1,0 +1,141 @@
+"""Everything that planner and simulator need of one environment, put together from files: nothing here asks AWS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from ollama_gpu import environments, instance_types
+from ollama_gpu.capacity import engine, memory, models, priors
+from ollama_gpu.capacity import host as hosts
+from ollama_gpu.capacity.demand import Demand
+from ollama_gpu.capacity.engine import Engine
+from ollama_gpu.capacity.host import Host
+from ollama_gpu.capacity.models import Model
+from ollama_gpu.capacity.plan import Limits, Plan, make
+from ollama_gpu.capacity.priors import Priors
+from ollama_gpu.capacity.scaling import Policies
+from ollama_gpu.capacity.simulation import Service
+from ollama_gpu.cost import prices
+from ollama_gpu.errors import UserError
+from ollama_gpu.instance_types import InstanceType
+from ollama_gpu.model_memory import Need
+from ollama_gpu.paths import Paths
+from ollama_gpu.terraform import values
+
+FLEET = "interactive"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the person said on the command line; None leaves it to the environment or to the priors.
+
+    ``rates``: a stream's measured tokens/s by the number of streams on a GPU; ``prompt_rate`` in tokens/s.
+    """
+
+    model: str
+    instance_type: str | None = None
+    slots: int | None = None
+    context: int | None = None
+    rates: dict[int, float] | None = None
+    prompt_rate: float | None = None
+    boot_seconds: float | None = None
+    max_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One environment's fleet with a model on it. ``hourly`` is USD an hour of one instance on demand."""
+
+    environment: str
+    region: str
+    values: dict[str, Any]
+    model: Model
+    kind: InstanceType
+    host: Host
+    engine: Engine
+    need: Need
+    slots_that_fit: int
+    hourly: float
+    boot_seconds: float
+    priors: Priors
+
+    @property
+    def fleet(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.values["fleets"][FLEET]
+        return found
+
+    @property
+    def service(self) -> Service:
+        return Service(self.engine, self.host, self.kind.vcpus, self.boot_seconds)
+
+    def policies(self, day: date) -> Policies:
+        """The fleet's scaling, its schedule as on that date (UTC)."""
+        return Policies.of(self.fleet, datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+    def plan(self, demand: Demand) -> Plan:
+        return make(
+            demand,
+            self.kind,
+            self.host,
+            self.engine,
+            (self.need, self.slots_that_fit),
+            Limits.of(self.fleet),
+            self.priors,
+        )
+
+
+def load(paths: Paths, name: str, choices: Choices) -> Scenario:
+    """The scenario. Raises UserError for an unknown model, type or price, and for a model that does not fit."""
+    known = priors.load()
+    environment = environments.load(paths, name)
+    found = values.read(paths.terraform / "variables.tf", environment.variables_file)
+    fleet = found["fleets"][FLEET]
+    if choices.max_size is not None:
+        if choices.max_size < fleet["min_size"]:
+            raise UserError(f"--max-size must be at least {fleet['min_size']}, the fleet's min_size.", status=2)
+        fleet["max_size"] = choices.max_size
+    model = models.of(choices.model)
+    kind = instance_types.of(choices.instance_type or fleet["instance_types"][0])
+    for what, value in (("--slots", choices.slots), ("--context", choices.context)):
+        if value is not None and value < 1:
+            raise UserError(f"{what} must be at least 1.", status=2)
+    host = hosts.of(paths, environment, kind, choices.slots, choices.context)
+    need = memory.fit(model, host, kind)
+    if choices.rates:
+        prompt = choices.prompt_rate or engine.predicted(model, kind.gpus, 1, known).prompt_rate
+        serving = engine.measured(choices.rates, prompt, host.slots, known)
+    else:
+        serving = engine.predicted(model, kind.gpus, host.slots, known)
+        if choices.prompt_rate:
+            serving = replace(serving, prompt_rate=choices.prompt_rate)
+    return Scenario(
+        environment=name,
+        region=environment.region,
+        values=found,
+        model=model,
+        kind=kind,
+        host=host,
+        engine=serving,
+        need=need,
+        slots_that_fit=memory.most_slots(model, host, kind),
+        hourly=prices.hourly(prices.load().of(environment.region).ec2, kind.name, environment.region),
+        boot_seconds=choices.boot_seconds or known.value("boot_seconds"),
+        priors=known,
+    )
+
+
+def parse_rates(text: str) -> dict[int, float]:
+    """``1:68,4:51`` as numbers. Raises UserError (status 2) for anything else."""
+    try:
+        found = {int(streams): float(rate) for streams, _, rate in (part.partition(":") for part in text.split(","))}
+    except ValueError:
+        found = {}
+    if not found or min(found) < 1 or min(found.values()) <= 0:
+        raise UserError(
+            f"--rates {text} is no list of streams:tokens-a-second.",
+            "Write what each stream got at so many streams, for example 1:68,4:51,8:38.",
+            status=2,
+        )
+    return found

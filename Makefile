@@ -43,8 +43,9 @@ unlock: setup ## release the lock of a run that is dead, by its LOCK id
 bake: setup ## make the machine image and publish it (FORCE=1: although its content is unchanged)
 	@$(OLLAMA_GPU) bake --env $(ENV) $(JSON_FLAG) $(if $(filter-out 0,$(FORCE)),--force)
 
-models: setup ## the models that instances serve (PUBLISH="NAME ...": make these the set)
-	@$(OLLAMA_GPU) models $(if $(PUBLISH),publish $(PUBLISH),list $(JSON_FLAG)) --env $(ENV)
+models: setup ## the models that instances serve (ADD=NAME, REMOVE=NAME, PIN=NAME[@DIGEST]; PUBLISH="NAME ..."|default: the whole set)
+	@$(OLLAMA_GPU) models $(if $(ADD),add $(ADD),$(if $(REMOVE),remove $(REMOVE),$(if $(PIN),pin $(PIN),\
+	  $(if $(PUBLISH),publish $(filter-out default,$(PUBLISH)),list $(JSON_FLAG))))) --env $(ENV)
 
 local-down: setup ## end ENV=local: the embedded AWS and every container of the lab
 	@$(OLLAMA_GPU) local-down

@@ -10,11 +10,7 @@ JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
 YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup $(READS) deploy destroy unlock bake models local-down test requirements bench docs lock
-=======
-.PHONY: help setup $(READS) deploy destroy unlock bake models local-down capacity simulate cost test bench docs lock
->>>>>>> c81ea18a15e84f02a120d35fa758fc0a8df4d483
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -47,8 +43,9 @@ unlock: setup ## release the lock of a run that is dead, by its LOCK id
 bake: setup ## make the machine image and publish it (FORCE=1: although its content is unchanged)
 	@$(OLLAMA_GPU) bake --env $(ENV) $(JSON_FLAG) $(if $(filter-out 0,$(FORCE)),--force)
 
-models: setup ## the models that instances serve (PUBLISH="NAME ...": make these the set)
-	@$(OLLAMA_GPU) models $(if $(PUBLISH),publish $(PUBLISH),list $(JSON_FLAG)) --env $(ENV)
+models: setup ## the models that instances serve (ADD=NAME, REMOVE=NAME, PIN=NAME[@DIGEST]; PUBLISH="NAME ..."|default: the whole set)
+	@$(OLLAMA_GPU) models $(if $(ADD),add $(ADD),$(if $(REMOVE),remove $(REMOVE),$(if $(PIN),pin $(PIN),\
+	  $(if $(PUBLISH),publish $(filter-out default,$(PUBLISH)),list $(JSON_FLAG))))) --env $(ENV)
 
 local-down: setup ## end ENV=local: the embedded AWS and every container of the lab
 	@$(OLLAMA_GPU) local-down

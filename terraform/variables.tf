@@ -263,6 +263,18 @@ variable "instance" {
   }
 }
 
+variable "models" {
+  description = "For the driver: the model set that `ollama-gpu models publish` makes when it is given no names, as Ollama names them (NAME or NAME@sha256:...). What is served now is in the SSM parameter (contract: parameters.models)."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.models : can(regex("^[A-Za-z0-9_][A-Za-z0-9_./:-]*(@sha256:[0-9a-f]{64})?$", name))])
+    error_message = "models must be names as Ollama writes them, for example [\"gemma3:4b\"] or [\"gemma3:4b@sha256:<64 digits>\"]."
+  }
+}
+
 variable "network" {
   description = "A new VPC over `zones` (or the region's first `zone_count`), or an existing one."
   type = object({

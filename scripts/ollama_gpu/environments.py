@@ -64,6 +64,7 @@ class Variables(_Read):
     fleets: dict[str, Fleet]
     data: Data = Data()
     image_id: str | None = None
+    models: list[str] = []
     spot_enabled: bool = False
 
 

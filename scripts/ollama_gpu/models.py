@@ -1,75 +1,57 @@
-"""The model set of an environment: a copy of Ollama's own store in the artifact bucket, and the parameter naming it.
+"""The model set of an environment: which models its instances serve, by name and digest, and the parameter naming it.
 
-Each environment has a copy of its own, for a manifest lies under the model's name: shared, a new digest of `gemma3:4b`
-in dev would take the old one away from the instances of prod.
+Running instances follow the parameter (role model_set): who changes it changes what is served, without a new image.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
+from ollama_gpu import instance_gpus, model_memory
 from ollama_gpu.aws import Aws, code_of, delete_parameter, parameter, put_parameter
 from ollama_gpu.console import note
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
+from ollama_gpu.model_bucket import Bucket, Say
+from ollama_gpu.model_memory import GIB, Need, Serving, Shape
+from ollama_gpu.model_store import Manifest, Store, default_folder, is_digest, manifest_path
 
-PROGRESS_SECONDS = 10.0
-MIB = 1 << 20
-_GIB = 1 << 30
-# S3 takes 10,000 parts of a file: of 64 MiB each they hold 625 GiB, more than any model.
-_PARTS = TransferConfig(multipart_threshold=64 * MIB, multipart_chunksize=64 * MIB)
-# Where Ollama's installer makes its service keep models; a person's own lie in ~/.ollama/models.
-_SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")
-
-_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
-_NAME = re.compile(
-    rf"(?:(?:(?P<host>[A-Za-z0-9_][A-Za-z0-9_.:-]*)/)?(?P<namespace>{_PART})/)?(?P<model>{_PART})(?::(?P<tag>{_PART}))?"
-)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_BYTES_AT_MOST = 8192
+"""An advanced parameter of SSM holds no more."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model by name and digest, the sha256 of its manifest (its first 12 digits are the ID of `ollama list`)."""
+    """A model by name and digest, the sha256 of its manifest (its first 12 digits are the ID of `ollama list`).
+
+    ``weights`` is the sha256 of its GGUF file: two names of one file share a process of Ollama. ``memory_bytes`` is
+    what it takes on each GPU with the slots and the context that it was published for.
+    """
 
     name: str
     digest: str
+    weights: str = ""
+    memory_bytes: int = 0
+    embeds: bool = False
 
-
-@dataclass(frozen=True)
-class _Blob:
-    digest: str
-    size: int
-
-    @property
-    def file(self) -> str:
-        return f"blobs/{self.digest.replace(':', '-')}"
-
-
-def default_store() -> Path:
-    """The store of this machine's Ollama: OLLAMA_MODELS, the user's own, or that of the service."""
-    if named := os.environ.get("OLLAMA_MODELS"):
-        return Path(named)
-    own = Path.home() / ".ollama" / "models"
-    return own if own.is_dir() or not _SERVICE_STORE.is_dir() else _SERVICE_STORE
+    def as_dict(self) -> dict[str, Any]:
+        """Without what is not known."""
+        return {key: value for key, value in asdict(self).items() if value}
 
 
 def parse(text: str) -> dict[str, str]:
-    """NAME or NAME@sha256:HEX, as `publish` takes it."""
+    """NAME or NAME@sha256:HEX, as the verbs take it. Raises UserError (status 2)."""
     name, at, digest = text.partition("@")
+    manifest_path(name)
+    if at and not is_digest(digest):
+        raise UserError(f"`{digest}` is no digest of a model.", "Write it as sha256: and 64 digits.", status=2)
     return {"name": name, "digest": digest} if at else {"name": name}
 
 
@@ -78,213 +60,181 @@ def published(environment: Environment, contract: Contract, aws: Aws) -> list[Mo
     value = parameter(aws, contract.parameter("models", environment.name))
     if value is None:
         return None
-    return [Model(each["name"], each["digest"]) for each in json.loads(value)["models"]]
+    known = Model.__dataclass_fields__
+    return [Model(**{key: each[key] for key in known if key in each}) for each in json.loads(value)["models"]]
 
 
-def publish(
-    environment: Environment,
-    contract: Contract,
-    aws: Aws,
-    store: Path | None,
-    models: Sequence[Mapping[str, str]],
-    say: Callable[[str], None] = note,
-) -> bool:
-    """Make ``models`` the environment's whole model set: each a ``name`` and, to insist on one, a ``digest``.
+@dataclass(frozen=True)
+class ModelSet:
+    """The verbs that change a set. ``serving`` is how the environment's instances serve, ``store`` this machine's."""
 
-    ``store`` is a folder of Ollama's layout (manifests/, blobs/), this machine's own when None. What the bucket has is
-    not uploaded again; every file is verified before it goes, and the parameter comes last: whoever reads it finds the
-    models there. False when exactly this was published already. Raises UserError for a model or a blob that the store
-    lacks or has otherwise, and for a bucket that does not exist; instances then keep the set that they have.
-    """
-    folder = store or default_store()
-    read = [_read(folder, wanted) for wanted in models]
-    if len({model.name for model, _, _, _ in read}) != len(read):
-        raise UserError("A model is named twice.", "Name each model once: a set has one digest of it.")
-    bucket = Bucket(contract.artifact_bucket(aws.identity.account, environment.region), environment, contract, aws)
-    try:
-        for model, path, manifest, blobs in read:
-            bucket.upload(model, folder, path, manifest, blobs, say)
-    except ClientError as error:
-        if code_of(error) in ("NoSuchBucket", "404"):
+    environment: Environment
+    contract: Contract
+    aws: Aws
+    serving: Serving
+    store: Store
+    say: Say = note
+
+    @property
+    def default(self) -> list[str]:
+        """The set of the environment's variable `models`. Raises UserError where it names none."""
+        if named := self.environment.variables.models:
+            return named
+        raise UserError(
+            f"Nothing says which models ENV={self.environment.name} serves.",
+            f'Name them, or write models = ["gemma3:4b"] into {self.environment.variables_file.name}.',
+            status=2,
+        )
+
+    def publish(self, wanted: Sequence[Mapping[str, str]]) -> bool:
+        """Make these the whole set: each a ``name`` and, to insist on one, a ``digest``. False: it was this already.
+
+        What the bucket has is not uploaded again, and a digest that it has need not be on this machine; every file is
+        verified before it goes, and the parameter comes last: whoever reads it finds the models there. Raises
+        UserError, before anything is changed, for a model that cannot be had and for a set that a GPU cannot hold.
+        """
+        if len({full_name(each["name"]) for each in wanted}) != len(wanted):
+            raise UserError("A model is named twice.", "Name each model once: a set has one digest of it.", status=2)
+        bucket = Bucket(self.environment, self.contract, self.aws)
+        bucket.require()
+        found = [self._find(bucket, each["name"], each.get("digest", "")) for each in wanted]
+        needs = [model_memory.need(shape, self.serving) for _, shape, _ in found]
+        weights = [manifest.weights.digest for manifest, _, _ in found]
+        require_fit(self.environment, self.serving, dict(zip(weights, needs, strict=True)))
+        for manifest, shape, here in found:
+            if here:
+                bucket.upload(manifest, shape, self.store, self.say)
+            else:
+                bucket.name_it(manifest, self.say)
+        models = [
+            Model(manifest.name, manifest.digest, manifest.weights.digest, need.total, shape.embeds)
+            for (manifest, shape, _), need in zip(found, needs, strict=True)
+        ]
+        value = json.dumps({"models": [model.as_dict() for model in models]}, separators=(",", ":"))
+        if len(value.encode()) > _BYTES_AT_MOST:
+            raise UserError(f"{len(models)} models do not fit into a parameter of SSM.", "Publish fewer.")
+        name = self.contract.parameter("models", self.environment.name)
+        if parameter(self.aws, name) == value:
+            return False
+        tags = self.contract.driver_tags(self.environment.name)
+        put_parameter(self.aws, name, value, "The models that instances serve: name and digest", tags)
+        return True
+
+    def add(self, wanted: Mapping[str, str]) -> bool:
+        """A further model for the set. Raises UserError where its name is there with another digest."""
+        current = self._current()
+        if (there := _named(current, wanted["name"])) is None:
+            return self.publish([*_pinned(current), wanted])
+        if wanted.get("digest", there.digest) != there.digest:
             raise UserError(
-                f"The artifact bucket {bucket.name} does not exist.",
-                f"Make it with: make bootstrap ENV={environment.name}",
-            ) from error
-        raise
-    value = json.dumps({"models": [asdict(model) for model, _, _, _ in read]})
-    name = contract.parameter("models", environment.name)
-    if parameter(aws, name) == value:
+                f"{there.name} is served already, with the digest {there.digest}.",
+                f"Serve another one with: ollama-gpu models pin {wanted['name']}@{wanted['digest']} "
+                f"--env {self.environment.name}",
+            )
         return False
-    tags = contract.driver_tags(environment.name)
-    put_parameter(aws, name, value, "The models that instances serve: name and digest", tags)
-    return True
+
+    def remove(self, name: str) -> Model:
+        """Take a model out of the set; returns which. The bucket keeps it, so that it can come back by its digest."""
+        current = self._current()
+        gone = self._require(current, name)
+        left = [model for model in current if model is not gone]
+        if not any(not model.embeds for model in left):
+            raise UserError(
+                f"{gone.name} is the last model that people can chat with.",
+                f"Add another one first: ollama-gpu models add NAME --env {self.environment.name}",
+            )
+        self.publish(_pinned(left))
+        return gone
+
+    def pin(self, wanted: Mapping[str, str]) -> bool:
+        """Serve this digest of a model of the set; without one, what this machine's store has of it now."""
+        current = self._current()
+        there = self._require(current, wanted["name"])
+        return self.publish([{**wanted, "name": there.name} if model is there else _pin(model) for model in current])
+
+    def _current(self) -> list[Model]:
+        return published(self.environment, self.contract, self.aws) or []
+
+    def _require(self, current: Sequence[Model], name: str) -> Model:
+        found = _named(current, name)
+        if found is None:
+            have = ", ".join(model.name for model in current) or "no model"
+            raise UserError(
+                f"{name} is not served: the set of {self.environment.name} has {have}.",
+                f"Add it with: ollama-gpu models add {name} --env {self.environment.name}",
+            )
+        return found
+
+    def _find(self, bucket: Bucket, name: str, digest: str) -> tuple[Manifest, Shape, bool]:
+        """A model, and whether it comes from this machine's store; else the bucket has all of it."""
+        if digest and (there := bucket.manifest(name, digest)) and (shape := bucket.shape(there)):
+            return there, shape, False
+        manifest = self.store.manifest(name, digest)
+        return manifest, self.store.shape(manifest), True
+
+
+def weigh(environment: Environment, contract: Contract, aws: Aws, serving: Serving) -> dict[str, Need]:
+    """What each model of the published set takes on a GPU, by its weights; none of those whose shape is not known."""
+    bucket = Bucket(environment, contract, aws)
+    needs = {}
+    for model in published(environment, contract, aws) or []:
+        manifest = bucket.manifest(model.name, model.digest)
+        shape = bucket.shape(manifest) if manifest else None
+        if manifest and shape:
+            needs[manifest.weights.digest] = model_memory.need(shape, serving)
+    return needs
+
+
+def require_fit(environment: Environment, serving: Serving, needs: Mapping[str, Need]) -> None:
+    """Raises UserError with the sum where a GPU of the fleets cannot hold all models. ``needs``: by their weights."""
+    types = sorted({name for fleet in environment.variables.fleets.values() for name in fleet.instance_types})
+    total = model_memory.total(needs.values())
+    small = []
+    for instance_type in types:
+        try:
+            gpus = instance_gpus.of(instance_type)
+        except ValueError as error:
+            raise UserError(f"{error}.", f"Correct instance_types in {environment.variables_file.name}.") from error
+        if gpus.memory_bytes < total:
+            small.append(f"{instance_type} ({gpus.name}, {gpus.memory_bytes / GIB:.2f} GiB)")
+    if small:
+        added_up = model_memory.explain(list(needs.values()), serving)
+        raise UserError(
+            f"The models do not fit a GPU of {', '.join(small)}: {added_up}.",
+            "Serve fewer or smaller models; or fewer slots (ollama_num_parallel), a shorter context "
+            "(ollama_context_length) or a smaller cache (ollama_kv_cache_type: q8_0) by "
+            f"inventories/{environment.name}/group_vars/all.yml; or choose types with larger GPUs in "
+            f"{environment.variables_file.name}.",
+        )
 
 
 def forget(environment: Environment, contract: Contract, aws: Aws) -> None:
     """Remove the parameter and the environment's copy of the store."""
     delete_parameter(aws, contract.parameter("models", environment.name))
-    bucket = Bucket(contract.artifact_bucket(aws.identity.account, environment.region), environment, contract, aws)
     try:
-        bucket.empty()
+        Bucket(environment, contract, aws).empty()
     except ClientError as error:
         if code_of(error) != "NoSuchBucket":  # the account was never bootstrapped: nothing was published
             raise
 
 
-class Bucket:
-    """The environment's folder of models in the artifact bucket."""
-
-    def __init__(self, name: str, environment: Environment, contract: Contract, aws: Aws) -> None:
-        self.name = name
-        self._pattern = contract.artifacts["models"].replace("{environment}", environment.name)
-        self._s3 = aws.s3
-
-    def upload(
-        self, model: Model, folder: Path, path: str, manifest: bytes, blobs: Sequence[_Blob], say: Callable[[str], None]
-    ) -> None:
-        """Bring a model here: its blobs, then its manifest, so that a model which can be found is whole."""
-        missing = [blob for blob in blobs if self._size(blob.file) != blob.size]
-        progress = Progress(model.name, sum(blob.size for blob in missing), say)
-        for blob in missing:
-            _verify(folder, blob, model.name)
-            self._s3.upload_file(
-                str(folder / blob.file), self.name, self._key(blob.file), Config=_PARTS, Callback=progress.add
-            )
-            if self._size(blob.file) != blob.size:
-                raise UserError(
-                    f"s3://{self.name}/{self._key(blob.file)} is not {blob.size} bytes long after its upload.",
-                    "Leave the store alone meanwhile and publish again.",
-                )
-        if missing or self._digest(path) != model.digest:
-            self._s3.put_object(Bucket=self.name, Key=self._key(path), Body=manifest)
-            say(f"models: {model.name} is in s3://{self.name}, {model.digest[:19]}")
-
-    def empty(self) -> None:
-        """Remove every model file, and every earlier version of one, for the bucket keeps versions."""
-        for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=self._key("")):
-            versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            found: list[Any] = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in versions]
-            if found:
-                refused = self._s3.delete_objects(Bucket=self.name, Delete={"Objects": found, "Quiet": True})
-                if errors := refused.get("Errors"):
-                    first = errors[0]
-                    raise UserError(
-                        f"s3://{self.name}/{first.get('Key')} cannot be removed: {first.get('Message')}.",
-                        "Allow s3:DeleteObjectVersion there and destroy again.",
-                    )
-
-    def _key(self, file: str) -> str:
-        return self._pattern.replace("{file}", file)
-
-    def _size(self, file: str) -> int | None:
-        try:
-            return self._s3.head_object(Bucket=self.name, Key=self._key(file))["ContentLength"]
-        except ClientError as error:
-            if code_of(error) == "404":  # the file or the bucket: the upload tells them apart
-                return None
-            raise
-
-    def _digest(self, path: str) -> str | None:
-        try:
-            content = self._s3.get_object(Bucket=self.name, Key=self._key(path))["Body"].read()
-        except ClientError as error:
-            if code_of(error) == "NoSuchKey":
-                return None
-            raise
-        return _sha256(content)
+def store(folder: Path | None = None) -> Store:
+    """The store in a folder, this machine's own when None."""
+    return Store(folder or default_folder())
 
 
-class Progress:
-    """A line now and then while files go up; boto3 calls it from several threads."""
-
-    def __init__(self, name: str, total: int, say: Callable[[str], None]) -> None:
-        self._name, self._total, self._say = name, total, say
-        self._done, self._told = 0, time.monotonic()
-        self._lock = threading.Lock()
-
-    def add(self, size: int) -> None:
-        with self._lock:
-            self._done += size
-            if time.monotonic() - self._told < PROGRESS_SECONDS:
-                return
-            self._told = time.monotonic()
-            done, total = self._done / _GIB, self._total / _GIB
-            self._say(f"models: {self._name}: {done:.1f} of {total:.1f} GiB uploaded")
+def full_name(name: str) -> str:
+    """A name as Ollama lists it."""
+    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
 
 
-def _read(folder: Path, wanted: Mapping[str, str]) -> tuple[Model, str, bytes, list[_Blob]]:
-    """A model of a store, its manifest's path and bytes, and its blobs; every blob is there with the right size."""
-    name = wanted["name"]
-    path = _manifest(name)
-    try:
-        manifest = (folder / path).read_bytes()
-    except FileNotFoundError as error:
-        have = ", ".join(sorted(_names(folder))) or "no model"
-        raise UserError(
-            f"{name} is not in the store {folder}, which has {have}.",
-            f"Fetch it there with `ollama pull {name}`, or name another folder with --store.",
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"{folder / path} cannot be read: {error.strerror}.", "Run this as a user that may read the store."
-        ) from error
-    model = Model(name, _sha256(manifest))
-    if wanted.get("digest", model.digest) != model.digest:
-        raise UserError(
-            f"{name} in the store {folder} is {model.digest}, wanted is {wanted['digest']}.",
-            f"Fetch the wanted one with `ollama pull {name}`, or publish the name without a digest to take this one.",
-        )
-    blobs = _blobs(manifest, name)
-    for blob in blobs:
-        file = folder / blob.file
-        if not file.is_file() or file.stat().st_size != blob.size:
-            raise UserError(
-                f"{name} is not whole in the store {folder}: {blob.file} is missing or not {blob.size} bytes long.",
-                f"Fetch it again with `ollama pull {name}`.",
-            )
-    return model, path, manifest, blobs
+def _named(models: Sequence[Model], name: str) -> Model | None:
+    return next((model for model in models if full_name(model.name) == full_name(name)), None)
 
 
-def _manifest(name: str) -> str:
-    match = _NAME.fullmatch(name)
-    if match is None or ".." in name:
-        raise UserError(f"`{name}` is no model's name.", "Write it as Ollama does, such as gemma3:4b.", status=2)
-    host, namespace = match["host"] or "registry.ollama.ai", match["namespace"] or "library"
-    return f"manifests/{host}/{namespace}/{match['model']}/{match['tag'] or 'latest'}"
+def _pinned(models: Sequence[Model]) -> list[dict[str, str]]:
+    return [_pin(model) for model in models]
 
 
-def _blobs(manifest: bytes, name: str) -> list[_Blob]:
-    try:
-        content = json.loads(manifest)
-        blobs = [_Blob(layer["digest"], int(layer["size"])) for layer in [content["config"], *content["layers"]]]
-        if not all(_DIGEST.fullmatch(blob.digest) for blob in blobs):
-            raise ValueError("a digest that is none")
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"The manifest of {name} is not one of Ollama's: {error!r}.", f"Fetch it again with `ollama pull {name}`."
-        ) from error
-    return list(dict.fromkeys(blobs))
-
-
-def _names(folder: Path) -> Iterator[str]:
-    for file in (folder / "manifests").glob("*/*/*/*"):
-        host, namespace, model, tag = file.relative_to(folder / "manifests").parts
-        prefix = [] if host == "registry.ollama.ai" else [host, namespace]
-        prefix = prefix or ([] if namespace == "library" else [namespace])
-        yield "/".join([*prefix, f"{model}:{tag}"])
-
-
-def _verify(folder: Path, blob: _Blob, name: str) -> None:
-    digest = hashlib.sha256()
-    with (folder / blob.file).open("rb") as file:
-        while part := file.read(MIB):
-            digest.update(part)
-    if f"sha256:{digest.hexdigest()}" != blob.digest:
-        raise UserError(
-            f"{name} is damaged in the store {folder}: {blob.file} has sha256 {digest.hexdigest()}.",
-            f"Remove that file and fetch the model again with `ollama pull {name}`.",
-        )
-
-
-def _sha256(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+def _pin(model: Model) -> dict[str, str]:
+    return {"name": model.name, "digest": model.digest}

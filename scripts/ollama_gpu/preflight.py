@@ -14,11 +14,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ollama_gpu import models
+from ollama_gpu import model_memory, models, paths, role_variables
 from ollama_gpu.aws import Aws, code_of, explain, parameter
 from ollama_gpu.checks import Check
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment, Fleet
+from ollama_gpu.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -321,13 +322,24 @@ def model_set(environment: Environment, contract: Contract, aws: Aws) -> Check:
     """The models that instances will serve: without a set every launch waits in vain and is given up."""
     found = models.published(environment, contract, aws)
     if found:
-        return Check("models", "ok", ", ".join(model.name for model in found))
+        return _fit(environment, contract, aws, ", ".join(model.name for model in found))
     return Check(
         "models",
         "failed",
         f"the parameter {contract.parameter('models', environment.name)} names none, so that no instance could serve",
         f"Publish a set from this machine's Ollama: make models ENV={environment.name} PUBLISH=gemma3:4b",
     )
+
+
+def _fit(environment: Environment, contract: Contract, aws: Aws, names: str) -> Check:
+    serving = role_variables.serving(paths.locate(), environment)
+    needs = models.weigh(environment, contract, aws, serving)
+    try:
+        models.require_fit(environment, serving, needs)
+    except UserError as error:
+        return Check("models", "failed", error.message, error.remedy)
+    taken = f": {model_memory.total(needs.values()) / model_memory.GIB:.2f} GiB of each GPU" if needs else ""
+    return Check("models", "ok", f"{names}{taken}")
 
 
 def _fleets(environment: Environment) -> dict[str, Fleet]:

@@ -10,6 +10,7 @@ import yaml
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab import places
+from ollama_gpu.model_memory import KV_CACHE_BYTES, Serving
 from ollama_gpu.paths import Paths
 
 
@@ -26,6 +27,27 @@ def read(paths: Paths, environment: Environment) -> dict[str, Any]:
     for path in files(paths, environment):
         merged |= load(path) or {}
     return merged
+
+
+def serving(paths: Paths, environment: Environment) -> Serving:
+    """How the environment's Ollamas serve: the role's defaults, and the environment's own values over them.
+
+    Raises UserError for a value that is none.
+    """
+    defaults = paths.repository / "ansible_collections/ollama/gpu/roles/ollama/defaults/main.yml"
+    values = load(defaults) | read(paths, environment)
+    try:
+        slots, context = int(values["ollama_num_parallel"]), int(values["ollama_context_length"])
+        if slots < 1 or context < 1 or values["ollama_kv_cache_type"] not in KV_CACHE_BYTES:
+            raise ValueError(f"{slots} slots, {context} tokens, {values['ollama_kv_cache_type']}")
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            "ollama_num_parallel, ollama_context_length or ollama_kv_cache_type of "
+            f"ENV={environment.name} is not what Ollama takes: {error}.",
+            f"Correct it in inventories/{environment.name}/group_vars/all.yml.",
+            status=2,
+        ) from error
+    return Serving(slots, context, values["ollama_kv_cache_type"])
 
 
 def load(path: Path) -> Any:

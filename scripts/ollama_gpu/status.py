@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ollama_gpu import timeline
+from ollama_gpu import model_following, timeline
 from ollama_gpu.context import Context
 
 
@@ -68,6 +68,7 @@ def _fleet(context: Context, group: str) -> dict[str, Any]:
                 "zone": item["AvailabilityZone"],
                 "state": item["LifecycleState"],
                 "health": item["HealthStatus"],
+                "models": model_following.read(context, item["InstanceId"]).as_dict(),
                 "boot": [step.as_dict() for step in timeline.read(context, item["InstanceId"])],
             }
             for item in found["Instances"]

@@ -12,6 +12,8 @@ network = {
   zone_count   = 2
 }
 
+models = ["gemma3:4b"] # what `make models ENV=dev PUBLISH=default` publishes from your Ollama
+
 fleets = {
   interactive = {
     instance_types = ["g4dn.xlarge", "g6.xlarge"]

@@ -15,6 +15,8 @@ network = {
   zones = ["us-east-1a", "us-east-1b", "us-east-1c"] # named, so that a zone that is out cannot shift the subnets; append new ones
 }
 
+models = ["gemma3:4b"] # what `make models ENV=prod PUBLISH=default` publishes from your Ollama
+
 fleets = {
   interactive = {
     instance_types = ["g5.12xlarge", "g6.12xlarge"]

@@ -13,6 +13,8 @@ network = {
 
 spot_enabled = true
 
+models = ["gemma3:4b"] # what `make models ENV=staging PUBLISH=default` publishes from your Ollama
+
 fleets = {
   interactive = {
     instance_types  = ["g5.2xlarge", "g6.2xlarge"]

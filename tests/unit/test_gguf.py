@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 
 from ollama_gpu import gguf
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-def written(*pairs: tuple[str, int, bytes], version: int = 3) -> bytes:
-    head = b"GGUF" + struct.pack("<IQQ", version, 7, len(pairs))
-    return head + b"".join(text(key) + struct.pack("<I", kind) + value for key, kind, value in pairs) + b"weights"
+from tests.unit.gguf_files import file as written
+from tests.unit.gguf_files import text
 
 
 def listed(kind: int, count: int, values: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,21 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from ollama_gpu import contract, environments, models, paths
+from ollama_gpu import contract, environments, model_memory, model_store, models, paths
 from ollama_gpu.aws import Aws
 from ollama_gpu.errors import UserError
-from ollama_gpu.models import Model
+from ollama_gpu.model_memory import Serving
+from ollama_gpu.models import Model, ModelSet
+from tests.unit import gguf_files
 
 CONTRACT = contract.load(paths.locate().contract)
 LOCAL = environments.load(paths.locate(), "local")
 DEV = environments.load(paths.locate(), "dev")
 BUCKET = CONTRACT.artifact_bucket("123456789012", LOCAL.region)
 PARAMETER = CONTRACT.parameter("models", "local")
+SERVING = Serving(4, 2048)
+WEIGHTS = gguf_files.llama()
+GEMMA = "registry.ollama.ai/library/gemma3/270m"
 
 
 @pytest.fixture
@@ -43,8 +49,15 @@ class Store:
         (root / "blobs").mkdir()
 
     def add(self, path: str, *blobs: bytes) -> str:
-        """A model at this path below manifests/, its first blob the configuration; returns its digest."""
-        layers = [{"digest": f"sha256:{digest(blob)}", "size": len(blob)} for blob in blobs]
+        """A model at this path below manifests/: configuration, weights (WEIGHTS if not given), the rest."""
+        blobs = (blobs[0], blobs[1] if len(blobs) > 1 else WEIGHTS, *blobs[2:])
+        kinds = [
+            f"application/vnd.ollama.image.{kind}" for kind in ("config", "model", *("license" for _ in blobs[2:]))
+        ]
+        layers = [
+            {"mediaType": kind, "digest": f"sha256:{digest(blob)}", "size": len(blob)}
+            for kind, blob in zip(kinds, blobs, strict=True)
+        ]
         for blob in blobs:
             self.blob(blob).write_bytes(blob)
         manifest = self.root / "manifests" / path
@@ -69,13 +82,23 @@ Publish = Callable[..., bool]
 
 
 @pytest.fixture
-def publish(aws: Aws, store: Store) -> Publish:
-    def run(*names: str, environment: environments.Environment = LOCAL) -> bool:
-        wanted = [models.parse(name) for name in names]
-        return models.publish(environment, CONTRACT, aws, store.root, wanted, said.append)
+def model_set(aws: Aws, store: Store) -> ModelSet:
+    """The set of ENV=local, by this store."""
+    return ModelSet(LOCAL, CONTRACT, aws, SERVING, model_store.Store(store.root), lambda _: None)
 
-    said: list[str] = []
+
+@pytest.fixture
+def publish(model_set: ModelSet) -> Publish:
+    def run(*names: str, environment: environments.Environment = LOCAL) -> bool:
+        return replace(model_set, environment=environment).publish([models.parse(name) for name in names])
+
     return run
+
+
+def served(aws: Aws, environment: environments.Environment = LOCAL) -> list[tuple[str, str]] | None:
+    """Names and digests of the published set."""
+    found = models.published(environment, CONTRACT, aws)
+    return None if found is None else [(model.name, model.digest) for model in found]
 
 
 def keys(aws: Aws) -> set[str]:
@@ -95,20 +118,24 @@ def uploads(aws: Aws) -> list[str]:
 
 
 def test_the_bucket_gets_ollamas_layout_and_the_parameter_its_digest(aws: Aws, store: Store, publish: Publish) -> None:
-    found = store.add("registry.ollama.ai/library/gemma3/270m", b"{}", b"weights")
+    found = store.add("registry.ollama.ai/library/gemma3/270m", b"{}", WEIGHTS)
     assert publish("gemma3:270m")
     assert keys(aws) == {
         "models/local/manifests/registry.ollama.ai/library/gemma3/270m",
         f"models/local/blobs/sha256-{digest(b'{}')}",
-        f"models/local/blobs/sha256-{digest(b'weights')}",
+        f"models/local/blobs/sha256-{digest(WEIGHTS)}",
+        f"models/local/blobs/{found.replace(':', '-')}",
+        f"models/local/shapes/sha256-{digest(WEIGHTS)}.json",
     }
-    value = aws.ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"]
-    assert json.loads(value) == {"models": [{"name": "gemma3:270m", "digest": found}]}
-    assert models.published(LOCAL, CONTRACT, aws) == [Model("gemma3:270m", found)]
+    weights = f"sha256:{digest(WEIGHTS)}"
+    memory = model_memory.need(gguf_files.llama_shape("gemma3:270m", len(WEIGHTS)), SERVING).total
+    (said,) = json.loads(aws.ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"])["models"]
+    assert said == {"name": "gemma3:270m", "digest": found, "weights": weights, "memory_bytes": memory}
+    assert models.published(LOCAL, CONTRACT, aws) == [Model("gemma3:270m", found, weights, memory)]
 
 
 def test_publishing_the_same_again_uploads_nothing(aws: Aws, store: Store, publish: Publish) -> None:
-    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", b"weights")
+    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", WEIGHTS)
     publish("gemma3:270m")
     again = uploads(aws)
     assert not publish("gemma3:270m")
@@ -116,23 +143,24 @@ def test_publishing_the_same_again_uploads_nothing(aws: Aws, store: Store, publi
 
 
 def test_a_new_digest_uploads_only_what_is_new(aws: Aws, store: Store, publish: Publish) -> None:
-    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", b"weights")
+    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", WEIGHTS)
     publish("gemma3:270m")
-    new = store.add("registry.ollama.ai/library/gemma3/270m", b"{}", b"weights", b"template")
+    new = store.add("registry.ollama.ai/library/gemma3/270m", b"{}", WEIGHTS, b"template")
     sent = uploads(aws)
     assert publish(f"gemma3:270m@{new}")
     assert sent == [
         f"models/local/blobs/sha256-{digest(b'template')}",
+        f"models/local/blobs/{new.replace(':', '-')}",
         "models/local/manifests/registry.ollama.ai/library/gemma3/270m",
     ]
 
 
 def test_a_half_uploaded_file_is_uploaded_again(aws: Aws, store: Store, publish: Publish) -> None:
-    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", b"weights")
-    key = f"models/local/blobs/sha256-{digest(b'weights')}"
-    aws.s3.put_object(Bucket=BUCKET, Key=key, Body=b"wei")
+    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", WEIGHTS)
+    key = f"models/local/blobs/sha256-{digest(WEIGHTS)}"
+    aws.s3.put_object(Bucket=BUCKET, Key=key, Body=WEIGHTS[:3])
     publish("gemma3:270m")
-    assert aws.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"weights"
+    assert aws.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == WEIGHTS
 
 
 @pytest.mark.parametrize(
@@ -157,7 +185,7 @@ def test_a_name_that_is_none_is_refused(publish: Publish, name: str) -> None:
 
 def test_a_model_that_the_store_lacks_is_named_with_what_it_has(aws: Aws, store: Store, publish: Publish) -> None:
     store.add("registry.ollama.ai/library/gemma3/270m", b"{}")
-    store.add("registry.ollama.ai/people/other/1b", b"{}", b"x")
+    store.add("registry.ollama.ai/people/other/1b", b"{}")
     with pytest.raises(UserError, match=r"gemma3:4b is not in the store .*, which has gemma3:270m, people/other:1b"):
         publish("gemma3:4b")
     assert keys(aws) == set()
@@ -170,15 +198,15 @@ def test_another_digest_than_wanted_is_refused(aws: Aws, store: Store, publish: 
     assert models.published(LOCAL, CONTRACT, aws) is None
 
 
-@pytest.mark.parametrize("damage", [b"weighty", b"weight", None])
+@pytest.mark.parametrize("damage", [WEIGHTS[:-1] + b"!", WEIGHTS[:-1], None])
 def test_a_damaged_or_missing_blob_is_never_published(
     aws: Aws, store: Store, publish: Publish, damage: bytes | None
 ) -> None:
-    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", b"weights")
+    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", WEIGHTS)
     if damage is None:
-        store.blob(b"weights").unlink()
+        store.blob(WEIGHTS).unlink()
     else:
-        store.blob(b"weights").write_bytes(damage)
+        store.blob(WEIGHTS).write_bytes(damage)
     with pytest.raises(UserError, match=r"is damaged|is not whole"):
         publish("gemma3:270m")
     assert not any("manifests" in key for key in keys(aws))
@@ -202,16 +230,139 @@ def test_a_missing_bucket_is_made_by_bootstrap(aws: Aws, store: Store, publish: 
 def test_two_environments_keep_digests_of_their_own_under_one_name(aws: Aws, store: Store, publish: Publish) -> None:
     old = store.add("registry.ollama.ai/library/gemma3/270m", b"{}")
     publish("gemma3:270m")
-    new = store.add("registry.ollama.ai/library/gemma3/270m", b"{}", b"new")
+    new = store.add("registry.ollama.ai/library/gemma3/270m", b"{}", gguf_files.llama(b"new"))
     publish("gemma3:270m", environment=DEV)
-    assert models.published(LOCAL, CONTRACT, aws) == [Model("gemma3:270m", old)]
-    assert models.published(DEV, CONTRACT, aws) == [Model("gemma3:270m", new)]
+    assert served(aws) == [("gemma3:270m", old)]
+    assert served(aws, DEV) == [("gemma3:270m", new)]
     key = "models/local/manifests/registry.ollama.ai/library/gemma3/270m"
     assert f"sha256:{digest(aws.s3.get_object(Bucket=BUCKET, Key=key)['Body'].read())}" == old
 
 
+def test_a_model_is_added_beside_what_is_served(aws: Aws, store: Store, publish: Publish, model_set: ModelSet) -> None:
+    first = store.add(GEMMA, b"{}")
+    publish("gemma3:270m")
+    second = store.add("registry.ollama.ai/library/other/1b", b"{}", gguf_files.llama(b"other"))
+    assert model_set.add(models.parse("other:1b"))
+    assert served(aws) == [("gemma3:270m", first), ("other:1b", second)]
+    assert not model_set.add(models.parse("other:1b"))
+    assert not model_set.add(models.parse(f"other:1b@{second}"))
+
+
+def test_what_is_served_need_not_be_on_this_machine(
+    aws: Aws, store: Store, publish: Publish, model_set: ModelSet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    first = store.add(GEMMA, b"{}")
+    publish("gemma3:270m")
+    elsewhere = Store(tmp_path_factory.mktemp("elsewhere"))
+    second = elsewhere.add("registry.ollama.ai/library/other/1b", b"{}", gguf_files.llama(b"other"))
+    replace(model_set, store=model_store.Store(elsewhere.root)).add(models.parse("other:1b"))
+    assert served(aws) == [("gemma3:270m", first), ("other:1b", second)]
+
+
+def test_another_digest_of_what_is_served_has_to_be_pinned(store: Store, publish: Publish, model_set: ModelSet) -> None:
+    store.add(GEMMA, b"{}")
+    publish("gemma3:270m")
+    with pytest.raises(UserError, match="is served already") as raised:
+        model_set.add(models.parse(f"gemma3:270m@sha256:{'0' * 64}"))
+    assert f"models pin gemma3:270m@sha256:{'0' * 64} --env local" in raised.value.remedy
+
+
+def test_a_model_that_was_removed_comes_back_by_its_digest_alone(
+    aws: Aws, store: Store, publish: Publish, model_set: ModelSet
+) -> None:
+    store.add(GEMMA, b"{}")
+    other = store.add("registry.ollama.ai/library/other/1b", b"{}", gguf_files.llama(b"other"))
+    publish("gemma3:270m", "other:1b")
+    gone = model_set.remove("other:1b")
+    assert gone.digest == other
+    assert [name for name, _ in served(aws) or []] == ["gemma3:270m"]
+    (store.root / "manifests/registry.ollama.ai/library/other/1b").unlink()
+    assert model_set.add(models.parse(f"other:1b@{other}"))
+    assert ("other:1b", other) in (served(aws) or [])
+
+
+def test_a_former_digest_is_pinned_again_without_this_machines_store(
+    aws: Aws, store: Store, publish: Publish, model_set: ModelSet
+) -> None:
+    old = store.add(GEMMA, b"{}")
+    publish("gemma3:270m")
+    new = store.add(GEMMA, b"{}", gguf_files.llama(b"newer"))
+    assert model_set.pin(models.parse("gemma3:270m")), "without a digest: what this machine has now"
+    assert served(aws) == [("gemma3:270m", new)]
+    assert model_set.pin(models.parse(f"gemma3:270m@{old}"))
+    assert served(aws) == [("gemma3:270m", old)]
+    key = f"models/local/manifests/{GEMMA}"
+    assert f"sha256:{digest(aws.s3.get_object(Bucket=BUCKET, Key=key)['Body'].read())}" == old
+
+
+@pytest.mark.parametrize("verb", ["remove", "pin"])
+def test_what_is_not_served_can_neither_go_nor_be_pinned(
+    store: Store, publish: Publish, model_set: ModelSet, verb: str
+) -> None:
+    store.add(GEMMA, b"{}")
+    publish("gemma3:270m")
+    with pytest.raises(UserError, match=r"other:1b is not served: the set of local has gemma3:270m"):
+        model_set.remove("other:1b") if verb == "remove" else model_set.pin({"name": "other:1b"})
+
+
+def test_the_last_model_to_chat_with_stays(aws: Aws, store: Store, publish: Publish, model_set: ModelSet) -> None:
+    store.add(GEMMA, b"{}")
+    store.add("registry.ollama.ai/library/embedder/1b", b"{}", gguf_files.llama(embeds=True))
+    publish("gemma3:270m", "embedder:1b")
+    with pytest.raises(UserError, match="gemma3:270m is the last model that people can chat with"):
+        model_set.remove("gemma3:270m")
+    assert model_set.remove("embedder:1b").embeds
+
+
+def test_a_set_that_fits_no_gpu_is_refused_with_the_sum_before_anything_is_uploaded(
+    aws: Aws, store: Store, model_set: ModelSet
+) -> None:
+    store.add(GEMMA, b"{}", gguf_files.llama(layers=64))
+    large = replace(model_set, serving=Serving(64, 4096))
+    with pytest.raises(UserError, match=r"do not fit a GPU of g4dn\.xlarge \(T4, 15\.00 GiB\)") as raised:
+        large.publish([models.parse("gemma3:270m")])
+    assert "KV cache 32.00 GiB (64 slots x 4096 tokens, f16)" in raised.value.message
+    assert "ollama_num_parallel" in raised.value.remedy
+    assert (keys(aws), served(aws)) == (set(), None)
+
+
+def test_two_names_of_the_same_weights_are_weighed_once(aws: Aws, store: Store, model_set: ModelSet) -> None:
+    store.add(GEMMA, b"{}")
+    store.add("registry.ollama.ai/library/copy/1b", b'{"copy": 1}')
+    model_set.publish([models.parse("gemma3:270m"), models.parse("copy:1b")])
+    (need,) = models.weigh(LOCAL, CONTRACT, aws, SERVING).values()
+    assert need == replace(model_memory.need(gguf_files.llama_shape("copy:1b", len(WEIGHTS)), SERVING), name=need.name)
+
+
+def test_what_is_served_is_weighed_anew_for_other_slots(aws: Aws, store: Store, publish: Publish) -> None:
+    store.add(GEMMA, b"{}")
+    publish("gemma3:270m")
+    (few,), (many,) = (models.weigh(LOCAL, CONTRACT, aws, Serving(slots, 2048)).values() for slots in (1, 8))
+    assert many.kv_cache == 8 * few.kv_cache
+
+
+def test_weights_that_are_no_gguf_are_refused(aws: Aws, store: Store, publish: Publish) -> None:
+    store.add(GEMMA, b"{}", b"safetensors")
+    with pytest.raises(UserError, match=r"weights of gemma3:270m .* does not begin with GGUF"):
+        publish("gemma3:270m")
+    assert keys(aws) == set()
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:12", "latest"])
+def test_a_digest_that_is_none_is_refused(digest: str) -> None:
+    with pytest.raises(UserError, match="is no digest") as raised:
+        models.parse(f"gemma3:4b@{digest}")
+    assert raised.value.status == 2
+
+
+def test_without_names_the_variables_set_is_meant(model_set: ModelSet) -> None:
+    assert replace(model_set, environment=DEV).default == ["gemma3:4b"]
+    with pytest.raises(UserError, match="Nothing says which models ENV=local serves"):
+        _ = model_set.default
+
+
 def test_forgetting_removes_this_environments_models_and_no_others(aws: Aws, store: Store, publish: Publish) -> None:
-    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", b"weights")
+    store.add("registry.ollama.ai/library/gemma3/270m", b"{}", WEIGHTS)
     publish("gemma3:270m")
     publish("gemma3:270m", environment=DEV)
     aws.s3.put_object(Bucket=BUCKET, Key="releases/one", Body=b"")
@@ -236,6 +387,6 @@ def test_the_stores_place_is_ollamas_own(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("OLLAMA_MODELS", raising=False)
     (tmp_path / ".ollama" / "models").mkdir(parents=True)
-    assert models.default_store() == tmp_path / ".ollama" / "models"
+    assert model_store.default_folder() == tmp_path / ".ollama" / "models"
     monkeypatch.setenv("OLLAMA_MODELS", "/elsewhere")
-    assert models.default_store() == Path("/elsewhere")
+    assert model_store.default_folder() == Path("/elsewhere")

@@ -55,11 +55,7 @@ class Plane:
         """Have the image and the models; returns what Terraform is to write into each instance's description."""
         bake.run(self.context, bake.Asked())
         supplied = role_variables.read(self.context.paths, self.context.environment)
-        store = model.find(places.locate(self.context.paths).cache)
-        folder = store.folder if store else None
-        models.publish(
-            self.context.environment, self.context.contract, self.context.aws, folder, supplied["lab_models"]
-        )
+        self._publish_models(supplied["lab_models"])
         endpoint = urlsplit(self.context.aws.endpoint or "")
         return {
             "endpoint_url": f"http://{names.AWS_NAME}:{endpoint.port}",
@@ -69,6 +65,16 @@ class Plane:
                 "open_webui_url": self.door.url,
             },
         }
+
+    def _publish_models(self, supplied: list[dict[str, str]]) -> None:
+        """Where no set was published, the lab's own; a set that somebody chose stays."""
+        context = self.context
+        if models.published(context.environment, context.contract, context.aws) is not None:
+            return
+        made = model.find(places.locate(context.paths).cache)
+        serving = role_variables.serving(context.paths, context.environment)
+        store = models.store(made.folder if made else None)
+        models.ModelSet(context.environment, context.contract, context.aws, serving, store).publish(supplied)
 
     def start(self) -> None:
         """From now on what the embedded AWS says is what runs on this machine."""

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.unit.collection.gateway_bench import ANSIBLE, Gateway, wait_for
+from tests.unit.collection.programs import load
 
 pytestmark = pytest.mark.skipif(not ANSIBLE, reason="needs ansible-playbook, which renders the role's templates")
 
@@ -280,6 +281,33 @@ def test_only_known_models_become_a_dimension(gateway: Gateway, asked: str, publ
     dimensions = [sorted(one) for directive in line["_aws"]["CloudWatchMetrics"] for one in directive["Dimensions"]]
     assert (["AutoScalingGroupName", "Model"] in dimensions) == (published is not None)
     assert line["Model"] == (published or "(other)")
+
+
+def test_models_get_and_lose_their_dimension_while_it_runs(gateway: Gateway) -> None:
+    program = load("model_set", "ollama-gpu-model-set")
+    fields = dict.fromkeys(program.Settings.__dataclass_fields__, "")
+    names = gateway.folder / "models.map"
+    settings = {**fields, "gateway_names": str(names), "gateway_socket": gateway.socket}
+    host = program.Host(program.Settings(**settings))
+    before = names.read_text()
+    try:
+        host.tell_gateway(program.gateway_names([{"name": "New:1b"}, {"name": "llama3:latest"}]))
+        assert gateway.logged(gateway.ask("/api/generate", {"model": "new:1B"}))["Model"] == "new:1b"
+        assert gateway.logged(gateway.ask("/api/generate", {"model": "llama3"}))["Model"] == "llama3:latest"
+        assert gateway.logged(gateway.ask("/api/generate", MODEL))["Model"] == "(other)"
+    finally:
+        host.tell_gateway(program.gateway_names([{"name": "Gemma3:270m"}, {"name": "llama3:latest"}]))
+    assert names.read_text() == before, "what the role writes for the same set"
+    assert gateway.logged(gateway.ask("/api/generate", MODEL))["Model"] == "gemma3:270m"
+
+
+def test_a_gateway_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    program = load("model_set", "ollama-gpu-model-set")
+    (tmp_path / "models.map").touch()
+    fields = dict.fromkeys(program.Settings.__dataclass_fields__, "")
+    places = {"gateway_names": str(tmp_path / "models.map"), "gateway_socket": str(tmp_path / "no.sock")}
+    with pytest.raises(program.Problem, match=r"The gateway does not answer on .*no\.sock"):
+        program.Host(program.Settings(**{**fields, **places})).tell_gateway({})
 
 
 def test_what_is_no_inference_is_logged_without_metrics(gateway: Gateway) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import hashlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -22,18 +26,30 @@ from tests.unit.collection.programs import ROLES, load
 
 health: Any = load("gateway", "ollama-gpu-health")
 
+FOLDER = Path(tempfile.mkdtemp(prefix="test-health-"))
+atexit.register(shutil.rmtree, FOLDER)
+
+
+def served(*models: str | dict[str, Any], formerly: tuple[dict[str, Any], ...] = ()) -> str:
+    """The file of a set; a model that is a name alone has weights of its own."""
+    whole = [each if isinstance(each, dict) else {"name": each, "digest": f"sha256:{each}"} for each in models]
+    text = json.dumps({"models": whole, "formerly": formerly})
+    file = FOLDER / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
 SETTINGS = health.Settings(
     disk_paths=["/"],
     disk_reserve_mib=512,
     figures="http://figures/metrics",
     gpus=["GPU-a", "GPU-b"],
     minimum_ollama=1,
-    models=["gemma3:270m"],
+    models_file=served("gemma3:270m"),
     ollama_ports=[11500, 11501],
     port=8406,
     probe_interval_seconds=30,
     probe_limit_seconds=4.0,
-    probe_model="gemma3:270m",
     require_gpu=True,
     stall_seconds=120,
 )
@@ -79,7 +95,42 @@ def test_a_model_that_is_not_resident_makes_its_ollama_unfit() -> None:
 
 
 def test_a_model_without_a_tag_is_the_latest() -> None:
-    assert health.look_at_models(changed(models=["Llama3"]), loaded(llama3_latest=100)).slots == {}
+    assert health.look_at_models(changed(models_file=served("Llama3")), loaded(llama3_latest=100)).slots == {}
+
+
+def model(name: str, weights: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "digest": f"sha256:{name}", "weights": weights, **more}
+
+
+def test_two_models_of_the_same_weights_are_one_process() -> None:
+    both = changed(models_file=served(model("gemma3:270m", "w"), model("copy:1b", "w")))
+    assert health.look_at_models(both, loaded(gemma3_270m=100)).slots == {}
+    assert health.look_at_models(both, loaded(copy_1b=40)).slots[11500] == "only 40 % of copy:1b is on the GPU"
+
+
+def test_a_process_may_go_by_a_name_that_is_served_no_longer() -> None:
+    gone = model("copy:1b", "w")
+    left = changed(models_file=served(model("gemma3:270m", "w"), formerly=(gone,)))
+    assert health.look_at_models(left, loaded(copy_1b=100)).slots == {}
+    alone = changed(models_file=served(model("gemma3:270m", "w")))
+    assert health.look_at_models(alone, loaded(copy_1b=100)).slots[11500] == "gemma3:270m is not loaded"
+
+
+def test_the_set_may_change_while_the_service_runs(tmp_path: Path) -> None:
+    file = tmp_path / "models.json"
+    shutil.copy(served("gemma3:270m"), file)
+    following = changed(models_file=str(file))
+    assert health.look_at_models(following, loaded(gemma3_270m=100)).slots == {}
+    shutil.copy(served("gemma3:270m", "other:1b"), file)
+    assert health.look_at_models(following, loaded(gemma3_270m=100)).slots[11500] == "other:1b is not loaded"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"models": [{"name": "a"}]}'])
+def test_a_set_that_cannot_be_read_is_a_cause(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "models.json"
+    file.write_text(text, encoding="utf-8")
+    outcome = health.look_at_models(changed(models_file=str(file)), loaded(gemma3_270m=100))
+    assert "does not say which models are served" in outcome.cause
 
 
 def test_an_ollama_that_does_not_answer_is_unfit_and_the_other_is_not() -> None:
@@ -197,6 +248,15 @@ def test_an_idle_ollama_is_probed_no_more_often_than_asked(world: World, probe: 
         assert probe.look().slots == {}
         world.clock.now += 10
     assert len(world.probed) == 4  # at 0 and at 30 seconds, on both
+
+
+def test_a_model_that_only_embeds_is_not_asked_for_a_token(world: World) -> None:
+    embedder = model("embedder", "e", embeds=True)
+    only = health.Probe(changed(models_file=served(embedder)), world.ask, world.clock)
+    assert (only.look().slots, world.probed) == ({}, [])
+    beside = health.Probe(changed(models_file=served(embedder, "gemma3:270m")), world.ask, world.clock)
+    beside.look()
+    assert len(world.probed) == 2
 
 
 def test_a_busy_ollama_is_not_probed(world: World, probe: Any) -> None:

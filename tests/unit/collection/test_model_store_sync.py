@@ -168,7 +168,9 @@ def test_a_mirror_gives_blobs_in_parts(copy: Copy, store: Path, sync: Run, mirro
     digest = copy.model(SMALL, b"{}", WEIGHTS)
     assert sync(mirror[0], f"gemma3:270m@{digest}")[0] == 0
     assert WEIGHTS in stored(store).values()
-    assert sum("blobs" in line and "bytes=" in line for line in mirror[1].requests) == 12
+    assert sum("blobs" in line and "bytes=" in line for line in mirror[1].requests) == 13, (
+        "the manifest by its digest first"
+    )
 
 
 def test_a_mirror_without_ranges_works_too(
@@ -260,12 +262,20 @@ def test_another_digest_than_asked_for_changes_nothing(copy: Copy, store: Path, 
     assert stored(store) == before
 
 
+def test_a_digest_that_the_name_no_longer_leads_to_is_found_by_itself(copy: Copy, sync: Run, store: Path) -> None:
+    former = copy.model(SMALL, b"{}", WEIGHTS)
+    copy.blob((copy.root / "manifests" / SMALL).read_bytes())
+    copy.model(SMALL, b"{}", b"newer")
+    assert sync(copy.root, f"gemma3:270m@{former}")[0] == 0
+    assert "sha256:" + hashlib.sha256((store / "manifests" / SMALL).read_bytes()).hexdigest() == former
+
+
 def test_a_model_that_the_source_lacks_is_named(copy: Copy, sync: Run, mirror: tuple[str, type[Mirror]]) -> None:
     for source in (copy.root, mirror[0]):
         status, _, said = sync(source, f"nosuch:1b@sha256:{'1' * 64}")
         assert status == 1
         assert f"{source} has no manifests/registry.ollama.ai/library/nosuch/1b" in said
-    assert len(mirror[1].requests) == 1, "what is not there is not asked for again"
+    assert len(mirror[1].requests) == 2, "what is neither by digest nor by name is not asked for again"
 
 
 def test_too_small_a_disk_is_refused_before_anything_is_copied(

@@ -88,8 +88,14 @@ Run = Callable[..., tuple[int, str, str]]
 def run(program: ModuleType, tmp_path: Path, api: tuple[type[Api], str], capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a verb for an instance with these settings; returns the exit status and what was said."""
 
-    def run(verb: str, *flags: str, uvm: str = "/dev/null", **settings: str) -> tuple[int, str, str]:
-        values = {"CUDA_VISIBLE_DEVICES": GPU, "OLLAMA_HOST": api[1], "OLLAMA_GPU_REQUIRED": "1", **settings}
+    def run(
+        verb: str, *flags: str, uvm: str = "/dev/null", models: str = "", served: Any = None, **settings: str
+    ) -> tuple[int, str, str]:
+        """``models``: names of the set, each of weights of its own; ``served``: the whole file of the set instead."""
+        listed = [{"name": name, "digest": f"sha256:{name}"} for name in models.split()]
+        (tmp_path / "models.json").write_text(json.dumps(served or {"models": listed}), encoding="utf-8")
+        values = {"CUDA_VISIBLE_DEVICES": GPU, "OLLAMA_HOST": api[1], "OLLAMA_GPU_REQUIRED": "1"}
+        values |= {"OLLAMA_GPU_MODELS": str(tmp_path / "models.json"), **settings}
         lines = ["# a comment with = in it", *(f"{key}={value}" for key, value in values.items())]
         (tmp_path / "0.env").write_text("\n".join(lines), encoding="utf-8")
         status = program.main([verb, "0", "--settings", str(tmp_path), "--uvm", uvm, *flags])
@@ -140,7 +146,7 @@ def test_warm_loads_each_model_for_good(run: Run, api: tuple[type[Api], str]) ->
         {"name": "gemma3:270m", "size": 10, "size_vram": 10},
         {"name": "llama:latest", "size": 5, "size_vram": 5},
     ]
-    status, said, _ = run("warm", OLLAMA_GPU_PRELOAD="gemma3:270m llama")
+    status, said, _ = run("warm", models="gemma3:270m llama")
     assert status == 0
     assert [body for _, body in api[0].requests] == [
         {"model": "gemma3:270m", "keep_alive": -1, "stream": False},
@@ -151,27 +157,57 @@ def test_warm_loads_each_model_for_good(run: Run, api: tuple[type[Api], str]) ->
 
 def test_warm_fails_when_part_of_a_model_is_on_the_cpu(run: Run, api: tuple[type[Api], str]) -> None:
     api[0].loaded = [{"name": "gemma3:27b", "size": 18 << 30, "size_vram": 12 << 30}]
-    status, _, said = run("warm", OLLAMA_GPU_PRELOAD="gemma3:27b")
+    status, _, said = run("warm", models="gemma3:27b")
     assert status == 1
     assert f"Only 12.0 of the 18.0 GiB of gemma3:27b lie on {GPU}" in said
-    assert run("warm", OLLAMA_GPU_PRELOAD="gemma3:27b", OLLAMA_GPU_REQUIRED="0")[0] == 0
+    assert run("warm", models="gemma3:27b", OLLAMA_GPU_REQUIRED="0")[0] == 0
 
 
 def test_warm_fails_when_a_model_was_pushed_out_by_another(run: Run, api: tuple[type[Api], str]) -> None:
     api[0].loaded = [{"name": "b:1", "size": 1, "size_vram": 1}]
-    status, _, said = run("warm", OLLAMA_GPU_PRELOAD="a:1 b:1")
+    status, _, said = run("warm", models="a:1 b:1")
     assert (status, "a:1 is not loaded on instance 0, where b:1 is" in said) == (1, True)
 
 
+def model(name: str, weights: str) -> dict[str, str]:
+    return {"name": name, "digest": f"sha256:{name}", "weights": weights}
+
+
+def test_two_models_of_the_same_weights_are_one_process(run: Run, api: tuple[type[Api], str]) -> None:
+    api[0].loaded = [{"name": "a:1", "size": 1, "size_vram": 1}]
+    assert run("warm", served={"models": [model("a:1", "w"), model("b:1", "w")]})[0] == 0
+    status, _, said = run("warm", served={"models": [model("a:1", "w"), model("b:1", "v")]})
+    assert (status, "b:1 is not loaded on instance 0, where a:1 is" in said) == (1, True)
+
+
+def test_a_process_may_go_by_a_name_that_is_served_no_longer(run: Run, api: tuple[type[Api], str]) -> None:
+    api[0].loaded = [{"name": "a:1", "size": 1, "size_vram": 1}]
+    assert run("warm", served={"models": [model("b:1", "w")], "formerly": [model("a:1", "w")]})[0] == 0
+    assert run("warm", served={"models": [model("b:1", "w")]})[0] == 1
+
+
+def test_another_set_than_the_own_can_be_warmed(run: Run, api: tuple[type[Api], str], tmp_path: Path) -> None:
+    api[0].loaded = [{"name": "new:1", "size": 1, "size_vram": 1}]
+    (tmp_path / "wanted.json").write_text(json.dumps({"models": [model("new:1", "w")]}), encoding="utf-8")
+    assert run("warm", "--models", str(tmp_path / "wanted.json"), models="missing:1b")[0] == 0
+    assert [body["model"] for _, body in api[0].requests] == ["new:1"]
+
+
+@pytest.mark.parametrize("served", [[], {"models": [{"name": "a"}]}, {"models": None}])
+def test_a_set_that_cannot_be_read_is_one_sentence(run: Run, served: Any) -> None:
+    status, _, said = run("warm", served=served or [1])
+    assert (status, "does not say which models are served" in said) == (1, True)
+
+
 def test_warm_names_a_model_that_is_not_here(run: Run) -> None:
-    status, _, said = run("warm", OLLAMA_GPU_PRELOAD="missing:1b")
+    status, _, said = run("warm", models="missing:1b")
     assert (status, "answered 404" in said, "model 'missing:1b' not found" in said) == (1, True, True)
 
 
 def test_an_embedding_model_is_warmed_by_an_embedding(run: Run, api: tuple[type[Api], str]) -> None:
     api[0].embeds_only = True
     api[0].loaded = [{"name": "embed:latest", "size": 1, "size_vram": 1}]
-    assert run("warm", OLLAMA_GPU_PRELOAD="embed")[0] == 0
+    assert run("warm", models="embed")[0] == 0
     assert [path for path, _ in api[0].requests] == ["/api/generate", "/api/embed"]
 
 
@@ -207,7 +243,7 @@ def journal(folder: Path, library: str) -> None:
 def test_check_reports_what_serves_and_from_where(run: Run, api: tuple[type[Api], str], bin_folder: Path) -> None:
     journal(bin_folder, "CUDA")
     api[0].loaded = [{"name": "gemma3:270m", "size": 10, "size_vram": 10, "context_length": 8192}]
-    status, said, _ = run("check", "--version", "0.24.0", OLLAMA_GPU_PRELOAD="gemma3:270m")
+    status, said, _ = run("check", "--version", "0.24.0", models="gemma3:270m")
     found = json.loads(said)
     assert (status, found["library"], found["gpu"]) == (0, "CUDA", GPU)
     assert found["loaded"] == [{"name": "gemma3:270m", "size": 10, "size_vram": 10, "context_length": 8192}]

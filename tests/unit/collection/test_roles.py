@@ -17,7 +17,7 @@ SYSTEMS = {"debian-12", "ubuntu-22.04", "ubuntu-24.04", "amazon-2023"}
 STAGES = ["preflight", "install", "configure", "service", "verify"]
 NAMES = {
     "nvidia_driver", "cuda", "container_toolkit", "docker", "ollama", "open_webui", "gateway", "model_store",
-    "cloudwatch_agent", "gpu_metrics", "boot", "drain", "image_seal", "common",
+    "cloudwatch_agent", "gpu_metrics", "model_set", "boot", "drain", "image_seal", "common",
 }  # fmt: skip
 
 

@@ -44,14 +44,38 @@ class Settings:
     figures: str
     gpus: list[str]
     minimum_ollama: int
-    models: list[str]
+    models_file: str
     ollama_ports: list[int]
     port: int
     probe_interval_seconds: int
     probe_limit_seconds: float
-    probe_model: str
     require_gpu: bool
     stall_seconds: int
+
+
+@dataclass(frozen=True)
+class Served:
+    """The models that this host serves: their names, and what is behind every name that a process may go by."""
+
+    names: list[str]
+    weights: Mapping[str, str]  # two models of the same weights share a process, which has one name
+    probe: str  # whom to ask for a token; empty where all models only embed
+
+
+def read_models(file: str) -> Served:
+    """Read anew at every look, for the set changes while this service runs. Raises OSError, ValueError, KeyError."""
+    found = json.loads(Path(file).read_text(encoding="utf-8"))
+    models = found["models"]
+    known = [*found.get("formerly", []), *models]
+    return Served(
+        names=[str(model["name"]) for model in models],
+        weights={full_name(model["name"]): model.get("weights") or model["digest"] for model in known},
+        probe=next((str(model["name"]) for model in models if not model.get("embeds")), ""),
+    )
+
+
+def full_name(name: str) -> str:
+    return name.lower() if ":" in name else f"{name.lower()}:latest"
 
 
 @dataclass(frozen=True)
@@ -133,6 +157,10 @@ def look_at_models(settings: Settings, ask: Ask) -> Outcome:
     """Every model must be resident in every Ollama and, where a GPU is required, wholly on it (size_vram == size)."""
     slots: dict[int, str] = {}
     seen: dict[str, Any] = {}
+    try:
+        served = read_models(settings.models_file)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Outcome(cause=f"{settings.models_file} does not say which models are served: {error!r}")
     for port in settings.ollama_ports:
         try:
             answer = json.loads(ask(f"http://127.0.0.1:{port}/api/ps", None, ANSWER_SECONDS))
@@ -142,13 +170,13 @@ def look_at_models(settings: Settings, ask: Ask) -> Outcome:
             continue
         sizes = {name: (model.get("size", 0), model.get("size_vram", 0)) for name, model in loaded.items()}
         seen[str(port)] = {name: {"size": size, "size_vram": vram} for name, (size, vram) in sizes.items()}
-        for wanted in settings.models:
-            name = wanted.lower() if ":" in wanted else f"{wanted.lower()}:latest"
-            if name not in sizes:
+        processes = {served.weights.get(name, name): share for name, share in sizes.items()}
+        for wanted in served.names:
+            size, vram = processes.get(served.weights[full_name(wanted)], (None, 0))
+            if size is None:
                 slots[port] = f"{wanted} is not loaded"
-            elif settings.require_gpu and sizes[name][1] < sizes[name][0]:
-                share = 100 * sizes[name][1] / max(1, sizes[name][0])
-                slots[port] = f"only {share:.0f} % of {wanted} is on the GPU"
+            elif settings.require_gpu and vram < size:
+                slots[port] = f"only {100 * vram / max(1, size):.0f} % of {wanted} is on the GPU"
     return Outcome(details={"loaded": seen}, slots=slots)
 
 
@@ -274,10 +302,16 @@ class Probe:
 
     def _probe(self, port: int) -> None:
         now = self._clock()
-        if not self._settings.probe_model or now < self._next.get(port, 0):
+        if now < self._next.get(port, 0):
+            return
+        try:
+            model = read_models(self._settings.models_file).probe
+        except (OSError, ValueError, KeyError, TypeError):  # the look at the models says so
+            model = ""
+        if not model:
             return
         self._next[port] = now + self._settings.probe_interval_seconds
-        body = {"model": self._settings.probe_model, "prompt": "1", "stream": False, "options": {"num_predict": 1}}
+        body = {"model": model, "prompt": "1", "stream": False, "options": {"num_predict": 1}}
         try:
             self._ask(f"http://127.0.0.1:{port}/api/generate", body, self._settings.probe_limit_seconds)
         except OSError as error:

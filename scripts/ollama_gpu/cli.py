@@ -14,6 +14,7 @@ from ollama_gpu.bake.commands import bake
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
 from ollama_gpu.models_commands import models
+from ollama_gpu.sign_on_commands import sign_on
 from ollama_gpu.watch_commands import events, logs, status, verify
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(bake)
 for verb in (status, logs, events, verify):
     app.command()(verb)
+app.command(name="sign-on")(sign_on)
 app.add_typer(lab, name="lab")
 app.add_typer(models, name="models")
 

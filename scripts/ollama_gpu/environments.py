@@ -56,6 +56,14 @@ class Data(_Read):
     deletion_protection: bool = True
 
 
+class SignOn(_Read):
+    """Single sign-on; ``password_sign_in``: the first administrator's password is taken as well."""
+
+    client_id: str
+    discovery_url: str
+    password_sign_in: bool = True
+
+
 class Variables(_Read):
     environment: str
     region: str
@@ -64,6 +72,7 @@ class Variables(_Read):
     fleets: dict[str, Fleet]
     data: Data = Data()
     image_id: str | None = None
+    sign_on: SignOn | None = None
     spot_enabled: bool = False
 
 

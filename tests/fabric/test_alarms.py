@@ -1,7 +1,7 @@
 """Every alarm that Terraform made rings when its figures cross, ends when they return, and says so to a subscriber.
 
-The alarms are read from the deployed environment and put, as they are, into an account of the test's own, where hours pass at once
-and no fleet scales on invented figures. One alarm is also rung in the environment itself.
+The alarms are read from the deployed environment and put, as they are, into an account of the test's own, where hours
+pass at once and no fleet scales on invented figures. One alarm is also rung in the environment itself.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -45,7 +44,10 @@ def prefix(context: Context) -> str:
 
 
 def read(context: Context) -> list[Alarm]:
-    """Every alarm of the environment, those that ring first and the composite before the others."""
+    """Every alarm of the environment, those that ring first and the composite before the others.
+
+    Those without a runbook are left out: they are the scaling itself, and ring in its ordinary course.
+    """
     found: list[tuple[bool, Alarm]] = []
     pages = context.aws.cloudwatch.get_paginator("describe_alarms").paginate(
         AlarmNamePrefix=prefix(context), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
@@ -53,14 +55,9 @@ def read(context: Context) -> list[Alarm]:
     for page in pages:
         found += [(False, _alarm(context, each)) for each in page.get("MetricAlarms", [])]
         found += [(True, _alarm(context, each)) for each in page.get("CompositeAlarms", [])]
+    found = [each for each in found if each[1].runbook]
     found.sort(key=lambda each: (each[1].state != "ALARM", not each[0], each[1].name))
     return [alarm for _, alarm in found]
-
-
-def summary(alarms: list[Alarm]) -> str:
-    """``2 ALARM, 40 OK``."""
-    states = Counter(alarm.state for alarm in alarms)
-    return ", ".join(f"{states[state]} {state}" for state in ("ALARM", "INSUFFICIENT_DATA", "OK") if states[state])
 
 
 def stamp(moment: datetime) -> str:

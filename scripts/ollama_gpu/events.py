@@ -156,5 +156,7 @@ def _alarm_changes(context: Context, since: datetime) -> Iterator[Event]:
             if not name.startswith(prefix(context)) or time < since:
                 continue
             change = item["HistorySummary"].removeprefix("Alarm updated from ")
+            if change == "INSUFFICIENT_DATA to OK":
+                continue  # how every alarm begins, and how it goes on after a silence
             new = json.loads(item.get("HistoryData") or "{}").get("newState", {})
             yield Event(time, "alarm", name.removeprefix(prefix(context)), change, new.get("stateReason", ""))

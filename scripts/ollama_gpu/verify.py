@@ -29,7 +29,12 @@ def run(context: Context, outputs: dict[str, Any]) -> list[Check]:
     fleets = {fleet: serving.look(context, outputs, fleet) for fleet in outputs["fleets"]}
     rows = [_fleet(fleet, state, name) for fleet, state in fleets.items()]
     found = alarms.read(context)
-    if context.environment.embedded and context.instance_settings is None:
+    sign_on = context.environment.variables.sign_on
+    if sign_on and not sign_on.password_sign_in:
+        seen = "password sign-in is switched off (sign_on.password_sign_in), and a program has no other"
+        rows.append(Check("chat", "skipped", seen, f"Sign in with a browser: {outputs['url']}"))
+        rows += _gpus(context, outputs)
+    elif context.environment.embedded and context.instance_settings is None:
         rows.append(
             Check("chat", "skipped", "the fabric stands alone (LAB=off): nothing answers behind its front door")
         )

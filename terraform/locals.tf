@@ -21,6 +21,12 @@ locals {
   # Fleet and alarms both need the group's name, and neither can take it from the other without a cycle.
   group_names = { for key in keys(local.fleets) : key => "${local.name}-${key}" }
 
+  # Sign-on is a variable of the role open_webui: a change of it is a new launch template version, and rolls out as one.
+  instance = {
+    endpoint_url = var.instance.endpoint_url
+    variables    = merge(var.instance.variables, { for name, value in { open_webui_sign_on = var.sign_on } : name => value if value != null })
+  }
+
   image_id = var.image_id != null ? var.image_id : nonsensitive(data.aws_ssm_parameter.image[0].value)
 }
 

@@ -61,7 +61,7 @@ module "fleet" {
   contract                 = local.contract
   environment              = var.environment
   image_id                 = local.image_id
-  instance                 = var.instance
+  instance                 = local.instance
   key                      = each.key
   key_arns                 = module.data.key_arns
   log_group_arns           = module.observability.log_group_arns

@@ -356,6 +356,48 @@ variable "release" {
   nullable    = false
 }
 
+variable "sign_on" {
+  description = "Single sign-on of Open WebUI by OpenID Connect. The client's secret is no variable: `ollama-gpu sign-on` puts it into Secrets Manager. Null: e-mail and password."
+  type = object({
+    allowed_domains  = optional(list(string), []) # of e-mail addresses; empty: whomever the provider lets in
+    client_id        = string
+    default_role     = optional(string, "pending") # of a new account without roles: pending waits for an administrator, user may chat
+    discovery_url    = string                      # the provider's .well-known/openid-configuration
+    make_accounts    = optional(bool, true)        # false: an administrator makes them first
+    name             = optional(string, "Single sign-on")
+    password_sign_in = optional(bool, true) # false: also the first administrator comes through the provider
+    roles = optional(object({               # taken from a claim at every sign-in; null: administrators give them
+      administrators = list(string)
+      allowed        = list(string) # who has none of these is refused
+      claim          = optional(string, "roles")
+    }))
+    scopes = optional(string, "openid email profile")
+  })
+  default = null
+
+  validation {
+    condition     = var.sign_on == null || can(regex("^https://[^/]+/.*\\.well-known/openid-configuration$", var.sign_on.discovery_url))
+    error_message = "sign_on.discovery_url must be the provider's discovery document, for example https://login.example.org/realms/staff/.well-known/openid-configuration."
+  }
+  validation {
+    condition     = var.sign_on == null || contains(["pending", "user"], try(var.sign_on.default_role, ""))
+    error_message = "sign_on.default_role must be pending or user. Administrators come from sign_on.roles.administrators, or are named by another administrator."
+  }
+  validation {
+    condition     = var.sign_on == null || try(length(var.sign_on.client_id) > 0 && contains(split(" ", var.sign_on.scopes), "openid") && contains(split(" ", var.sign_on.scopes), "email"), false)
+    error_message = "sign_on needs a client_id, and scopes with openid and email: an account is its e-mail address."
+  }
+  validation {
+    # With neither, nobody could ever become an administrator again.
+    condition     = var.sign_on == null || try(var.sign_on.password_sign_in, false) || length(try(var.sign_on.roles.administrators, [])) > 0
+    error_message = "sign_on.password_sign_in = false leaves no way in for an administrator unless sign_on.roles.administrators names one of the provider's roles."
+  }
+  validation {
+    condition     = var.sign_on == null || alltrue([for domain in try(var.sign_on.allowed_domains, []) : can(regex("^[a-z0-9.-]+\\.[a-z]+$", domain))])
+    error_message = "sign_on.allowed_domains are domains of e-mail addresses in lower case, for example [\"example.org\"]."
+  }
+}
+
 variable "spot_enabled" {
   description = "Allow spot instances: above the interactive fleet's on-demand base, and for the whole batch fleet."
   type        = bool

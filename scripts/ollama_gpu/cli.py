@@ -16,6 +16,8 @@ from ollama_gpu.cost.commands import cost
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
 from ollama_gpu.models_commands import models
+from ollama_gpu.sign_on_commands import sign_on
+from ollama_gpu.watch_commands import events, logs, status, verify
 
 if TYPE_CHECKING:
     from ollama_gpu.progress import ProgressView
@@ -31,6 +33,9 @@ app.command()(bake)
 app.command()(capacity)
 app.command()(cost)
 app.command()(simulate)
+for verb in (status, logs, events, verify):
+    app.command()(verb)
+app.command(name="sign-on")(sign_on)
 app.add_typer(lab, name="lab")
 app.add_typer(models, name="models")
 
@@ -106,35 +111,9 @@ def deploy(env: Env = "local", yes: Yes = False, confirm: Confirm = None, lab: L
 @app.command()
 def outputs(env: Env = "local", json: Json = False) -> None:
     """Every identifier and address of a deployed environment."""
-    _print_outputs(f"ENV={env}", _outputs(env)[1], json)
+    from ollama_gpu.deployed import deployed
 
-
-@app.command()
-def status(env: Env = "local", json: Json = False) -> None:
-    """What is running: fleets, targets, alarms."""
-    from ollama_gpu import status as look
-    from ollama_gpu.console import flatten, print_json, print_table
-
-    context, values = _outputs(env)
-    seen = look.read(context, values)
-    if json:
-        print_json(seen)
-    else:
-        print_table(f"ENV={env}", ("what", "seen"), flatten(look.for_people(seen)))
-
-
-@app.command()
-def verify(env: Env = "local", json: Json = False) -> None:
-    """Sign in at the front door as the first administrator and get an answer from a model."""
-    from ollama_gpu import deploy as steps
-    from ollama_gpu.console import flatten, print_json, print_table
-
-    context, values = _outputs(env)
-    seen = steps.verify_chat(context, values).as_dict()
-    if json:
-        print_json(seen)
-    else:
-        print_table(f"ENV={env}", ("what", "seen"), flatten(seen))
+    _print_outputs(f"ENV={env}", deployed(env)[1], json)
 
 
 @app.command()
@@ -270,20 +249,6 @@ def _fail(error: UserError) -> NoReturn:
     if error.remedy:
         print(error.remedy, file=sys.stderr)
     sys.exit(error.status)
-
-
-def _outputs(env: str) -> tuple[Any, dict[str, Any]]:
-    from ollama_gpu.context import open_context
-    from ollama_gpu.fabric import Fabric
-    from ollama_gpu.progress import progress_view
-
-    context = open_context(env)
-    fabric = Fabric(context, progress_view(console_is_terminal=False, quiet=True))
-    fabric.init()
-    values = fabric.outputs()
-    if not values:
-        raise UserError(f"ENV={env} has not been deployed.", f"Deploy it with: make deploy ENV={env}")
-    return context, values
 
 
 def _view() -> ProgressView:

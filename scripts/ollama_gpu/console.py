@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, the columns' names, and rows of as many cells."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def print_json(value: object) -> None:
@@ -13,24 +27,56 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
+def print_json_line(value: object) -> None:
+    """Print a JSON document on a line of its own: for what comes one by one and may never end."""
+    print(json.dumps(value, default=str), flush=True)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: ruled on a terminal, tab-free aligned text otherwise, so that it can be grepped."""
+    print_tables([Table(title, columns, rows)])
+
+
+def print_tables(tables: Sequence[Table]) -> None:
+    """Print tables one below the other, as ``print_table`` does each."""
     if sys.stdout.isatty():
         from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
 
-        table = Table(title=title, title_justify="left")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-        Console().print(table)
+        Console().print(*(_rich(table) for table in tables), sep="\n")
         return
-    print(title)
-    widths = [max(len(line[index]) for line in [columns, *rows]) for index in range(len(columns))]
-    for line in [columns, *rows]:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\n".join(line for table in tables for line in _plain(table)), flush=True)
+
+
+@contextmanager
+def redrawn() -> Iterator[Callable[[Sequence[Table]], None]]:
+    """A function that shows tables in place of those that it showed before; below them where this is no terminal."""
+    if not sys.stdout.isatty():
+        yield print_tables
+        return
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(auto_refresh=False, screen=True) as live:
+        yield lambda tables: live.update(Group(*(_rich(table) for table in tables)), refresh=True)
+
+
+def _rich(table: Table) -> RichTable:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    made = RichTable(title=table.title, title_justify="left")
+    for column in table.columns:
+        made.add_column(column, overflow="fold")
+    for row in table.rows:
+        made.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    return made
+
+
+def _plain(table: Table) -> Iterator[str]:
+    yield table.title
+    widths = [max(len(line[index]) for line in [table.columns, *table.rows]) for index in range(len(table.columns))]
+    for line in [table.columns, *table.rows]:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def note(text: str) -> None:

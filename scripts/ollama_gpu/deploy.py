@@ -7,6 +7,7 @@ from typing import Any
 
 from ollama_gpu import (
     bootstrap,
+    chat,
     checks,
     collection,
     images,
@@ -18,7 +19,6 @@ from ollama_gpu import (
     secret_values,
     serving,
     toolchain,
-    verify,
 )
 from ollama_gpu.approval import Approval
 from ollama_gpu.checks import Check
@@ -78,16 +78,16 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     return outputs
 
 
-def verify_chat(context: Context, outputs: dict[str, Any]) -> verify.Chat:
+def verify_chat(context: Context, outputs: dict[str, Any]) -> chat.Chat:
     """A chat at the environment's front door, as the first administrator."""
-    door = Plane(context).door if context.environment.embedded else verify.Door(outputs["url"])
-    return verify.chat(door, secret_values.administrator(context.environment, context.contract, context.aws))
+    door = Plane(context).door if context.environment.embedded else chat.Door(outputs["url"])
+    return chat.chat(door, secret_values.administrator(context.environment, context.contract, context.aws))
 
 
 def _prove(context: Context, outputs: dict[str, Any]) -> None:
-    chat = verify_chat(context, outputs)
-    note(f"chat: {chat.model} answered at {chat.url}, its first token after {chat.first_token_ms:.0f} ms")
-    note(f"Open {chat.url} in a browser. Who signs in first: make administrator ENV={context.environment.name}")
+    tried = verify_chat(context, outputs)
+    note(f"chat: {tried.model} answered at {tried.url}, its first token after {tried.first_token_ms:.0f} ms")
+    note(f"Open {tried.url} in a browser. Who signs in first: make administrator ENV={context.environment.name}")
 
 
 def prepare(context: Context, view: ProgressView) -> None:

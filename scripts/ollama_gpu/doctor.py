@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 
-from ollama_gpu import environments, toolchain
+from ollama_gpu import doctor_lab, doctor_shell, environments, toolchain
 from ollama_gpu.checks import Check
 from ollama_gpu.embedded_aws.process import EmbeddedAws
 from ollama_gpu.errors import UserError
+from ollama_gpu.lab import places
+from ollama_gpu.lab.follower import Follower
 from ollama_gpu.paths import Paths
 
 FREE_GIB = 5
@@ -16,12 +19,13 @@ FREE_GIB = 5
 
 
 def run(paths: Paths, environment: str) -> list[Check]:
-    """Rows about Python, Terraform, its provider, tools, disk, the environment's files and the embedded AWS."""
+    """Rows about Python, Terraform, tools, disk, the environment's files, this shell and, for ENV=local, the lab."""
     rows = [Check("Python", "ok", ".".join(str(part) for part in sys.version_info[:3]))]
     rows += toolchain.rows(paths, environment)
     rows += [_tool("git", "its commit is the release"), _tool("make", "it is the front door")]
     rows.append(_disk(paths))
     rows.append(_environment(paths, environment))
+    rows += doctor_shell.rows(os.environ, environment == environments.EMBEDDED)
     if environment == environments.EMBEDDED:
         endpoint = EmbeddedAws(paths.embedded_aws).running()
         rows.append(
@@ -31,6 +35,8 @@ def run(paths: Paths, environment: str) -> list[Check]:
                 f"answers at {endpoint.url}" if endpoint else "not running; `make deploy ENV=local` starts it",
             )
         )
+        follower = Follower(places.locate(paths).work / environment)
+        rows += doctor_lab.rows(lab_runs=follower.running() is not None)
     return rows
 
 

@@ -56,6 +56,14 @@ class Data(_Read):
     deletion_protection: bool = True
 
 
+class SignOn(_Read):
+    """Single sign-on; ``password_sign_in``: the first administrator's password is taken as well."""
+
+    client_id: str
+    discovery_url: str
+    password_sign_in: bool = True
+
+
 class Variables(_Read):
     environment: str
     region: str
@@ -65,6 +73,7 @@ class Variables(_Read):
     data: Data = Data()
     image_id: str | None = None
     models: list[str] = []
+    sign_on: SignOn | None = None
     spot_enabled: bool = False
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ollama_gpu import model_memory, models, paths, role_variables
+from ollama_gpu import model_memory, models, paths, role_variables, secret_values
 from ollama_gpu.aws import Aws, code_of, explain, parameter
 from ollama_gpu.checks import Check
 from ollama_gpu.contract import Contract
@@ -53,6 +53,7 @@ def run(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
         lambda: [certificate(environment, aws)],
         lambda: [image(environment, contract, aws)],
         lambda: [] if environment.embedded else [model_set(environment, contract, aws)],  # the lab brings its own
+        lambda: sign_on(environment, contract, aws),
     ]
     rows = [identity]
     for check in checks:
@@ -340,6 +341,21 @@ def _fit(environment: Environment, contract: Contract, aws: Aws, names: str) -> 
         return Check("models", "failed", error.message, error.remedy)
     taken = f": {model_memory.total(needs.values()) / model_memory.GIB:.2f} GiB of each GPU" if needs else ""
     return Check("models", "ok", f"{names}{taken}")
+
+
+def sign_on(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
+    """Where single sign-on is wanted, its client secret is there: instances that lack it do not start."""
+    wanted = environment.variables.sign_on
+    if wanted is None:
+        return []
+    if secret_values.has_client_secret(environment, contract, aws):
+        return [Check("sign-on", "ok", f"client {wanted.client_id} at {wanted.discovery_url}")]
+    name = contract.secret("sign_on", environment.name)
+    remedy = (
+        f"Give it: ollama-gpu sign-on --env {environment.name} < FILE. "
+        "In a new environment deploy without sign_on first, which makes the secret."
+    )
+    return [Check("sign-on", "failed", f"sign_on is set, but {name} holds no client secret", remedy)]
 
 
 def _fleets(environment: Environment) -> dict[str, Fleet]:

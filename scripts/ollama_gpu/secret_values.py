@@ -45,6 +45,32 @@ def administrator(environment: Environment, contract: Contract, aws: Aws) -> dic
     return value
 
 
+def has_client_secret(environment: Environment, contract: Contract, aws: Aws) -> bool:
+    """Whether the environment knows the secret of its client at the OpenID provider."""
+    try:
+        value = aws.secretsmanager.get_secret_value(SecretId=contract.secret("sign_on", environment.name))
+    except ClientError as error:
+        if code_of(error) == "ResourceNotFoundException":
+            return False
+        raise
+    return bool(json.loads(value["SecretString"]).get("client_secret"))
+
+
+def set_client_secret(environment: Environment, contract: Contract, aws: Aws, client_secret: str) -> None:
+    """Keep what the OpenID provider gave out; instances read it when they boot. Raises UserError without a place."""
+    name = contract.secret("sign_on", environment.name)
+    if not client_secret or any(character.isspace() for character in client_secret):
+        remedy = "Give it on standard input, as the provider shows it: ollama-gpu sign-on < FILE"
+        raise UserError("That is no client secret: it is empty or holds a space.", remedy, status=2)
+    try:
+        aws.secretsmanager.put_secret_value(SecretId=name, SecretString=json.dumps({"client_secret": client_secret}))
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            raise
+        remedy = f"Deploy first, without sign_on: make deploy ENV={environment.name}"
+        raise UserError(f"The secret {name} does not exist yet.", remedy) from error
+
+
 def protect_cache(environment: Environment, contract: Contract, aws: Aws, replication_group: str) -> bool:
     """Make Redis demand the token of its secret; true when it did not before.
 
@@ -110,9 +136,14 @@ def _administrator(environment: Environment) -> str:
     return json.dumps({"email": f"administrator@{host}", "password": secrets.token_urlsafe(24)})
 
 
+def _sign_on(_: Environment) -> str:
+    return json.dumps({"client_secret": ""})  # the provider gives it out: `ollama-gpu sign-on`
+
+
 _MAKERS: dict[str, Callable[[Environment], str]] = {
     "webui_secret_key": _webui_secret_key,
     "database": _database,
     "cache": _cache,
     "administrator": _administrator,
+    "sign_on": _sign_on,
 }

@@ -3,55 +3,48 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
-from ollama_gpu import model_following, timeline
+from ollama_gpu import alarms, load, model_following, timeline
+from ollama_gpu.alarms import stamp
 from ollama_gpu.context import Context
 
 
 def read(context: Context, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Front door, fleets, targets and alarms, as a JSON-able value. ``outputs`` are Terraform's."""
+    """Front door, fleets with load and GPUs, instances with their boot, alarms, as a JSON-able value.
+
+    ``outputs`` are Terraform's. Figures are CloudWatch's newest, None where none was reported in the last minutes.
+    """
     fleets = {name: _fleet(context, fleet["group_name"]) for name, fleet in outputs["fleets"].items()}
-    targets = {name: _targets(context, arn) for name, arn in outputs["target_group_arns"].items()}
+    groups = {name: fleet["group"] for name, fleet in fleets.items()}
+    members = {name: [each["id"] for each in fleet["instances"]] for name, fleet in fleets.items()}
+    seen = load.read(context, groups, members)
+    for name, fleet in fleets.items():
+        fleet["targets"] = _targets(context, outputs["target_group_arns"][name])
+        fleet["load"] = seen.fleets[name].as_dict()
+        for instance in fleet["instances"]:
+            instance["load"] = seen.instances[instance["id"]].as_dict()
+    found = alarms.read(context)
     return {
         "environment": context.environment.name,
         "region": context.environment.region,
         "endpoint": context.aws.endpoint,
+        "time": stamp(datetime.now(UTC)),
         "url": outputs["url"],
         "release": outputs["release"],
-        "fleets": {name: {**fleets[name], "targets": targets.get(name, {})} for name in fleets},
-        "alarms": _alarms(context),
+        "fleets": fleets,
+        "alarms": {
+            "states": dict(Counter(alarm.state for alarm in found)),
+            "ringing": [alarm.as_dict() for alarm in found if alarm.state == "ALARM"],
+        },
     }
-
-
-def for_people(seen: dict[str, Any]) -> dict[str, Any]:
-    """The same with each instance's boot in a line: its steps that took a second or more, and what failed."""
-    fleets = {
-        name: {
-            **fleet,
-            "instances": [{**each, "boot": _boot_line(each["boot"])} for each in fleet.get("instances", [])],
-        }
-        for name, fleet in seen["fleets"].items()
-    }
-    return {**seen, "fleets": fleets}
-
-
-def _boot_line(steps: list[dict[str, Any]]) -> str:
-    parts = []
-    for step in steps:
-        if step["result"] == "failed":
-            parts.append(f"{step['step']} FAILED: {step.get('cause', 'no cause given')}")
-        elif step["result"] == "started":
-            parts.append(f"{step['step']} ...")
-        elif step["seconds"] >= 1:
-            parts.append(f"{step['step']} {step['seconds']:.0f} s")
-    return ", ".join(parts) or "-"
 
 
 def _fleet(context: Context, group: str) -> dict[str, Any]:
     answer = context.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
     if not answer:
-        return {"group": group, "missing": True}
+        return {"group": group, "missing": True, "instances": []}
     found = answer[0]
     activities = context.aws.autoscaling.describe_scaling_activities(AutoScalingGroupName=group, MaxRecords=1)[
         "Activities"
@@ -80,18 +73,3 @@ def _fleet(context: Context, group: str) -> dict[str, Any]:
 def _targets(context: Context, arn: str) -> dict[str, int]:
     answer = context.aws.elbv2.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
     return dict(Counter(item["TargetHealth"]["State"] for item in answer))
-
-
-def _alarms(context: Context) -> dict[str, Any]:
-    prefix = f"{context.contract.project}-{context.environment.name}-"
-    states: Counter[str] = Counter()
-    ringing = []
-    pages = context.aws.cloudwatch.get_paginator("describe_alarms").paginate(
-        AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-    )
-    for page in pages:
-        for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]:
-            states[alarm["StateValue"]] += 1
-            if alarm["StateValue"] == "ALARM":
-                ringing.append(alarm["AlarmName"])
-    return {"states": dict(states), "ringing": sorted(ringing)}

@@ -1,117 +1,143 @@
-"""The main job, tried as a user would: sign in at the front door and get an answer from a model."""
+"""Does an environment do its main job, and as fast as it should? Rows for people, an exit status for scripts."""
 
 from __future__ import annotations
 
-import json
-import ssl
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from http.client import HTTPException
-from pathlib import Path
+from collections.abc import Sequence
+from statistics import median
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
+from ollama_gpu import alarms, deploy, load, role_variables, serving
+from ollama_gpu.alarms import Alarm
+from ollama_gpu.chat import Chat
+from ollama_gpu.checks import Check
+from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
+from ollama_gpu.load import InstanceLoad
 
-QUESTION = "The capital of France is"
-_TOKENS = 24
-_SECONDS = 120.0  # a first chat may wait for a slot
+CHATS = 3
+"""One chat can fall into a model's loading or a neighbour's long prompt; the median of three tells of the service."""
 
+LATENCY_ALARM = "interactive-first-token"
+"""Its threshold is the goal: what the alarm rings above is what the service promises."""
 
-@dataclass(frozen=True)
-class Door:
-    """``url`` is where users go; ``authority`` a certificate to trust besides the system's; ``direct``: by no proxy."""
-
-    url: str
-    authority: Path | None = None
-    direct: bool = False
+_LOOK = "See `make status ENV={0}` and `make logs ENV={0} GROUP=boot`."
 
 
-@dataclass(frozen=True)
-class Chat:
-    """A chat that went well. ``first_token_ms`` is what the user waited for the first piece of the answer."""
-
-    url: str
-    model: str
-    answer: str
-    first_token_ms: float
-    total_ms: float
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def chat(door: Door, administrator: dict[str, str]) -> Chat:
-    """Sign in as the first administrator and ask the first model a question, streamed.
-
-    Raises UserError with what the front door said when any of it fails.
-    """
-    account = {"email": administrator["email"], "password": administrator["password"]}
-    token = json.loads(_read(door, "/api/v1/auths/signin", account))["token"]
-    models = [model["id"] for model in json.loads(_read(door, "/api/models", None, token))["data"]]
-    if not models:
-        raise UserError(
-            f"{door.url} offers no model.",
-            "Publish a set with make models PUBLISH=NAME: instances take it at their next boot.",
+def run(context: Context, outputs: dict[str, Any]) -> list[Check]:
+    """Rows about the fleets, chats at the front door, their first token, each instance's GPU, and the alarms."""
+    name = context.environment.name
+    fleets = {fleet: serving.look(context, outputs, fleet) for fleet in outputs["fleets"]}
+    rows = [_fleet(fleet, state, name) for fleet, state in fleets.items()]
+    found = alarms.read(context)
+    sign_on = context.environment.variables.sign_on
+    if sign_on and not sign_on.password_sign_in:
+        seen = "password sign-in is switched off (sign_on.password_sign_in), and a program has no other"
+        rows.append(Check("chat", "skipped", seen, f"Sign in with a browser: {outputs['url']}"))
+        rows += _gpus(context, outputs)
+    elif context.environment.embedded and context.instance_settings is None:
+        rows.append(
+            Check("chat", "skipped", "the fabric stands alone (LAB=off): nothing answers behind its front door")
         )
-    body = {
-        "model": models[0],
-        "messages": [{"role": "user", "content": QUESTION}],
-        "stream": True,
-        "max_tokens": _TOKENS,
-    }
-    began = time.monotonic()
-    first, pieces = 0.0, []
-    for piece in _pieces(_lines(door, "/api/chat/completions", body, token)):
-        first = first or time.monotonic()
-        pieces.append(piece)
-    answer = "".join(pieces).strip()
-    if not answer:
-        raise UserError(f"{models[0]} at {door.url} answered nothing.", "Read the gateway's log: make status.")
-    ended = time.monotonic()
-    return Chat(door.url, models[0], answer, round((first - began) * 1000, 1), round((ended - began) * 1000, 1))
+    else:
+        rows += chats(_chat(context, outputs), _goal(found), without_gpu=not _wants_gpu(context), name=name)
+        rows += _gpus(context, outputs)
+    return [*rows, ringing(found)]
 
 
-def _pieces(lines: Iterator[str]) -> Iterator[str]:
-    """The text in a stream of server-sent events, as they come."""
-    for line in lines:
-        said = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or said == "[DONE]":
-            continue
-        event = json.loads(said)
-        if "error" in event:
-            raise UserError(f"The model refused: {event['error']}.", "Read the gateway's log: make status.")
-        for choice in event.get("choices", []):
-            if text := choice.get("delta", {}).get("content"):
-                yield text
+def chats(tried: Sequence[Chat] | UserError, goal_ms: float, without_gpu: bool, name: str) -> list[Check]:
+    """The rows about the chats that were tried: did they go well, and was the median first token in time?
+
+    ``goal_ms``: milliseconds. Without a GPU a slow one is a warning: the goal is a GPU's.
+    """
+    if isinstance(tried, UserError):
+        return [Check("chat", "failed", tried.message, tried.remedy)]
+    first = tried[0]
+    answer = " ".join(first.answer.split())[:60]
+    times = [chat.first_token_ms for chat in tried]
+    seen = (
+        f"median {median(times):.0f} ms of {', '.join(f'{each:.0f}' for each in times)}; the goal is {goal_ms:.0f} ms"
+    )
+    rows = [Check("chat", "ok", f"{len(tried)} at {first.url}; {first.model}: {answer}")]
+    if median(times) <= goal_ms:
+        return [*rows, Check("first token", "ok", seen)]
+    if without_gpu:
+        return [
+            *rows,
+            Check("first token", "warning", f"{seen}, but there is no GPU here", "Nothing: it is a GPU's goal."),
+        ]
+    remedy = f"docs/operations.md#alarm-first-token tells where the time goes. {_LOOK.format(name)}"
+    return [*rows, Check("first token", "failed", seen, remedy)]
 
 
-def _read(door: Door, path: str, body: dict[str, Any] | None, token: str = "") -> str:
-    return "\n".join(_lines(door, path, body, token))
+def gpu(instance: str, seen: InstanceLoad, wanted: bool) -> Check:
+    """The row about an instance's GPUs and whether its models lie wholly on them."""
+    what = f"GPU of {instance}"
+    if not wanted:
+        return Check(
+            what, "skipped", "this environment has no GPU (ollama_require_gpu: false): it answers from its CPUs"
+        )
+    if seen.gpus is None:
+        remedy = "docs/operations.md#alarm-gpu-silent; an instance that has just come reports within two minutes."
+        return Check(what, "failed", "no figure in the last five minutes", remedy)
+    if seen.gpus < 1:
+        return Check(what, "failed", "no GPU answers", "docs/operations.md#alarm-gpu-missing")
+    if seen.model_on_gpu is None:
+        return Check(
+            what, "warning", f"{seen.gpus:.0f} GPUs; no model is loaded", "It is loaded by the next chat there."
+        )
+    if seen.model_on_gpu < 1:
+        remedy = "docs/operations.md#alarm-model-on-cpu"
+        return Check(what, "failed", f"{seen.gpus:.0f} GPUs, but a model lies on the CPU in part", remedy)
+    return Check(what, "ok", f"{seen.gpus:.0f} GPUs, every loaded model wholly on them")
 
 
-def _lines(door: Door, path: str, body: dict[str, Any] | None, token: str = "") -> Iterator[str]:
-    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(door.url + path, data, headers)  # noqa: S310, an https address of our own
+def ringing(found: Sequence[Alarm]) -> Check:
+    """The row about the alarms: the composite one says that people are being failed, another one is a warning."""
+    rings = [alarm for alarm in found if alarm.state == "ALARM"]
+    if not found:
+        return Check("alarms", "warning", "there are none", "Deploy the environment: it makes them.")
+    if not rings:
+        return Check("alarms", "ok", f"{len(found)} watch, none rings")
+    seen = ", ".join(f"{alarm.what} since {alarms.stamp(alarm.since)}" for alarm in rings)
+    degraded = any(alarm.threshold is None for alarm in rings)
+    return Check("alarms", "failed" if degraded else "warning", seen, f"{rings[0].runbook} tells what to do.")
+
+
+def _fleet(fleet: str, state: serving.FleetState, name: str) -> Check:
+    seen = str(state).removeprefix(f"{fleet}: ")
+    if state.serves:
+        return Check(f"fleet {fleet}", "ok", seen)
+    return Check(f"fleet {fleet}", "failed", "; ".join([seen, *state.failed[:1]]), _LOOK.format(name))
+
+
+def _chat(context: Context, outputs: dict[str, Any]) -> list[Chat] | UserError:
     try:
-        with _opener(door).open(request, timeout=_SECONDS) as answer:
-            for line in answer:
-                yield line.decode("utf-8", "replace").rstrip("\r\n")
-    except HTTPError as error:
-        said = error.read(2000).decode("utf-8", "replace").strip()
-        raise UserError(f"{door.url}{path} answered {error.code}: {said}", "Look at it with: make status") from error
-    except (URLError, HTTPException, OSError) as error:
-        cause = getattr(error, "reason", error)
-        raise UserError(f"{door.url}{path} cannot be reached: {cause}", "Look at it with: make status") from error
+        return [deploy.verify_chat(context, outputs) for _ in range(CHATS)]
+    except UserError as error:
+        return error
 
 
-def _opener(door: Door) -> Any:
-    trust = ssl.create_default_context()
-    if door.authority is not None:
-        trust.load_verify_locations(door.authority)
-    handlers: list[Any] = [HTTPSHandler(context=trust)]
-    return build_opener(*handlers, *([ProxyHandler({})] if door.direct else []))
+def _goal(found: Sequence[Alarm]) -> float:
+    goal = next((alarm.threshold for alarm in found if alarm.what == LATENCY_ALARM), None)
+    if goal is None:
+        raise UserError(f"There is no alarm {LATENCY_ALARM}, which holds the goal.", "Deploy the environment.")
+    return goal
+
+
+def _wants_gpu(context: Context) -> bool:
+    return bool(role_variables.read(context.paths, context.environment).get("ollama_require_gpu", True))
+
+
+def _gpus(context: Context, outputs: dict[str, Any]) -> list[Check]:
+    groups = {name: fleet["group_name"] for name, fleet in outputs["fleets"].items()}
+    answer = context.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=list(groups.values()))
+    serves = {
+        group["AutoScalingGroupName"]: [
+            each["InstanceId"] for each in group["Instances"] if each["LifecycleState"] == "InService"
+        ]
+        for group in answer["AutoScalingGroups"]
+    }
+    members = {name: serves.get(group, []) for name, group in groups.items()}
+    seen = load.read(context, groups, members)
+    wanted = _wants_gpu(context)
+    return [gpu(instance, figures, wanted) for instance, figures in seen.instances.items()]

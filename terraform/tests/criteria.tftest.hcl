@@ -206,6 +206,29 @@ run "what_instances_are_told_names_secrets_and_holds_none" {
   }
 }
 
+# Requirement 9.4
+run "sign_on_is_a_variable_of_the_role_and_leaves_the_others_alone" {
+  command = plan
+
+  variables {
+    instance = { variables = { open_webui_processes = 4 } }
+    sign_on  = { client_id = "chat", discovery_url = "https://login.example.org/.well-known/openid-configuration" }
+  }
+
+  assert {
+    condition     = local.instance.variables.open_webui_processes == 4 && local.instance.variables.open_webui_sign_on.client_id == "chat"
+    error_message = "instances are told both, in their description"
+  }
+  assert {
+    condition     = local.instance.variables.open_webui_sign_on.default_role == "pending" && local.instance.variables.open_webui_sign_on.password_sign_in
+    error_message = "by default a new account waits for an administrator, whose password goes on working"
+  }
+  assert {
+    condition     = !strcontains(lower(jsonencode(local.instance)), "secret")
+    error_message = "the client's secret lies in Secrets Manager alone"
+  }
+}
+
 # Requirement 10.5
 run "outputs_hold_every_identifier_and_address" {
   command = plan

@@ -263,3 +263,35 @@ run "instance_variables_that_are_no_map_are_refused" {
   }
   expect_failures = [var.instance]
 }
+
+run "sign_on_without_a_discovery_document_is_refused" {
+  command = plan
+  variables {
+    sign_on = { client_id = "chat", discovery_url = "http://login.example.org" }
+  }
+  expect_failures = [var.sign_on]
+}
+
+run "sign_on_that_leaves_no_way_in_for_an_administrator_is_refused" {
+  command = plan
+  variables {
+    sign_on = {
+      client_id        = "chat"
+      discovery_url    = "https://login.example.org/.well-known/openid-configuration"
+      password_sign_in = false
+    }
+  }
+  expect_failures = [var.sign_on]
+}
+
+run "sign_on_that_makes_everyone_an_administrator_is_refused" {
+  command = plan
+  variables {
+    sign_on = {
+      client_id     = "chat"
+      default_role  = "admin"
+      discovery_url = "https://login.example.org/.well-known/openid-configuration"
+    }
+  }
+  expect_failures = [var.sign_on]
+}

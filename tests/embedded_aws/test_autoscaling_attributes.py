@@ -7,8 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import boto3
+import hcl2
 import pytest
 from botocore.exceptions import ClientError
+
+from ollama_gpu.paths import locate
 
 from .autoscaling_fabric import ACCOUNT, REGION, Fabric, fabric
 
@@ -223,3 +226,40 @@ def test_notifications_reach_their_topic(fabric: Fabric) -> None:
     assert told == ["autoscaling:TEST_NOTIFICATION", "autoscaling:EC2_INSTANCE_LAUNCH"]
     fabric.asg.delete_notification_configuration(AutoScalingGroupName="fleet", TopicARN=topic)
     assert fabric.asg.describe_notification_configurations()["NotificationConfigurations"] == []
+
+
+def rule_of_terraform() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Pattern and words of the rule `scaling-failures`, as terraform/modules/observability/events.tf has them."""
+    options = hcl2.SerializationOptions(strip_string_quotes=True, with_comments=False)
+    path = locate().terraform / "modules" / "observability" / "events.tf"
+    tree = hcl2.loads(path.read_text(), serialization_options=options)
+    pattern = dict(next(each["event_rules"] for each in tree["locals"])["scaling-failures"]["pattern"])
+    targets = {name: body for each in tree["resource"] for body_by in each.values() for name, body in body_by.items()}
+    [transformer] = targets["topic"]["input_transformer"]
+    words = transformer["input_template"].replace('\\"', '"')
+    return {**pattern, "detail": {"AutoScalingGroupName": ["fleet"]}}, {
+        "InputPathsMap": transformer["input_paths"],
+        "InputTemplate": words,
+    }
+
+
+def test_a_launch_that_fails_reaches_the_topic_in_the_words_that_terraform_gives_it(fabric: Fabric) -> None:
+    pattern, words = rule_of_terraform()
+    sns, sqs, events = (boto3.client(name, REGION) for name in ("sns", "sqs", "events"))
+    topic = sns.create_topic(Name="letters")["TopicArn"]
+    queue = sqs.create_queue(QueueName="letters")["QueueUrl"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:letters")
+    events.put_rule(Name="failures", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="failures", Targets=[{"Id": "topic", "Arn": topic, "InputTransformer": words}])
+    fabric.create(desired=1)
+    fabric.settle()
+    assert "Messages" not in sqs.receive_message(QueueUrl=queue), "nothing has failed"
+    fabric.ec2.delete_launch_template(LaunchTemplateId=fabric.template)
+    fabric.update(DesiredCapacity=2)
+    fabric.tick(times=3)
+    [message, *_] = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    letter = json.loads(json.loads(message["Body"])["Message"])
+    assert " fleet: EC2 Instance Launch Unsuccessful. " in letter
+    assert "does not exist" in letter
+    assert letter.endswith("Runbook: docs/operations.md#alarm-scaling-failures")
+    assert "<" not in letter

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from ollama_gpu import secret_values
+from ollama_gpu.chat import Door
 from ollama_gpu.context import Context, open_context
 from ollama_gpu.lab import names
 from ollama_gpu.lab.docker import Docker
 from ollama_gpu.lab.front_door.ports import HTTP_VARIABLE, HTTPS_VARIABLE
 from ollama_gpu.lab.plane import Plane
-from ollama_gpu.verify import Door
 from tests.fabric.driver import Driver
 
 DEPLOY_SECONDS = 1500

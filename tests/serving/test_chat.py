@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from ollama_gpu import verify
+from ollama_gpu import chat
 from tests.serving.conftest import Serving
 
 
 def test_the_administrator_signs_in_and_a_model_answers(serving: Serving) -> None:
-    chat = verify.chat(serving.door, serving.administrator)
-    assert chat.model == "gemma3:270m"
-    assert chat.answer
-    assert 0 < chat.first_token_ms <= chat.total_ms
+    answered = chat.chat(serving.door, serving.administrator)
+    assert answered.model == "gemma3:270m"
+    assert answered.answer
+    assert 0 < answered.first_token_ms <= answered.total_ms
 
 
-def test_the_command_verify_does_the_same(serving: Serving) -> None:
+def test_the_command_verify_does_the_same_and_says_that_there_is_no_gpu(serving: Serving) -> None:
     verified = serving.driver.run("verify", "--env", "local", "--json")
-    assert verified.status == 0, verified.err
-    assert verified.json["answer"]
+    rows = {row["what"]: row for row in verified.json}
+    assert verified.status == 0, rows
+    assert rows["chat"]["state"] == "ok"
+    assert rows["fleet interactive"]["seen"] == "2 of 2 healthy"
+    assert {row["state"] for what, row in rows.items() if what.startswith("GPU of")} == {"skipped"}
 
 
 def test_two_instances_in_two_zones_serve(serving: Serving) -> None:

@@ -18,7 +18,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
-from ollama_gpu.verify import Door
+from ollama_gpu.chat import Door
 
 MODEL = "gemma3:270m"
 PATIENCE_SECONDS = 20.0

@@ -68,7 +68,7 @@ def ensure(docker: Docker, work: Path, view: ProgressView) -> str:
     """
     version = docker.version()
     if version is None:
-        to_do = actions(_look(docker))
+        to_do = actions(look(docker))
         with stage(view, "container engine"):
             for action in to_do:
                 _DO[action](work, view)
@@ -103,7 +103,8 @@ def _start_unit(work: Path, view: ProgressView) -> None:
     execution.execute(["systemctl", "start", "docker"], "Starting Docker", work / "logs" / "docker.log", view)
 
 
-def _look(docker: Docker) -> Situation:
+def look(docker: Docker) -> Situation:
+    """What this machine has, when no engine answers."""
     return Situation(
         answering=False,
         daemon=shutil.which("dockerd") is not None,

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from ollama_gpu import models, role_variables
 from ollama_gpu.bake import command as bake
+from ollama_gpu.chat import Door
 from ollama_gpu.context import Context
 from ollama_gpu.paths import Paths
-from ollama_gpu.verify import Door
 
 from . import authority, handles, names, places, removal
 from .docker import Docker

@@ -100,6 +100,7 @@ def publish(bench: Bench, stores: data.DataTier, folder: Path) -> None:
         "administrator": json.dumps({"email": "administrator@ollama-gpu.test", "password": "a long password"}),
         "cache": json.dumps({"auth_token": SECRETS.cache_token}),
         "database": json.dumps({"username": "open_webui", "password": "another-long-password"}),
+        "sign_on": json.dumps({"client_secret": ""}),
         "webui_secret_key": "k" * 48,
     }
     for key, value in secrets.items():

@@ -21,7 +21,7 @@ from moto.core.utils import utcnow
 from .cloudwatch_math import UnsupportedExpression
 from .cloudwatch_metrics import DEFAULT_PERIOD_SECONDS, Query, align, period_of, values_of
 from .cloudwatch_metrics import summarize as summarize
-from .cloudwatch_rules import holds
+from .cloudwatch_rules import alarms_named_in, holds
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,8 @@ def _composite_state(backend: Any, alarm: Any) -> tuple[str, str]:
         return child.state_value if child else None
 
     state = "ALARM" if holds(alarm.rule, state_of) else "OK"
-    return state, f"{alarm.rule} is {'true' if state == 'ALARM' else 'false'}"
+    ringing = sorted(name for name in alarms_named_in(alarm.rule) if state_of(name) == "ALARM")
+    return state, f"In ALARM of those that the rule names: {', '.join(ringing) or 'none'}"
 
 
 def _metric_state(backend: Any, alarm: Any, now: datetime) -> tuple[str, str]:

@@ -339,6 +339,25 @@ variable "release" {
   nullable    = false
 }
 
+variable "rollout" {
+  description = "How the driver brings a new launch template version to running instances. Seconds."
+  type = object({
+    bake_seconds   = optional(number, 900) # the alarms that watch a rollout need 2 of 3 periods of 5 minutes
+    warmup_seconds = optional(number, 60)  # a successor that serves, before its predecessor goes
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.rollout.bake_seconds >= 0 && var.rollout.bake_seconds <= 172800
+    error_message = "rollout.bake_seconds must be 0 to 172800: an instance refresh bakes for two days at most."
+  }
+  validation {
+    condition     = var.rollout.warmup_seconds >= 0 && var.rollout.warmup_seconds <= 3600
+    error_message = "rollout.warmup_seconds must be 0 to 3600: every step of a rollout waits for it."
+  }
+}
+
 variable "spot_enabled" {
   description = "Allow spot instances: above the interactive fleet's on-demand base, and for the whole batch fleet."
   type        = bool

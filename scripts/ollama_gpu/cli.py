@@ -14,6 +14,7 @@ from ollama_gpu.bake.commands import bake
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
 from ollama_gpu.models_commands import models
+from ollama_gpu.rollout_commands import rollout
 
 if TYPE_CHECKING:
     from ollama_gpu.progress import ProgressView
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(bake)
 app.add_typer(lab, name="lab")
 app.add_typer(models, name="models")
+app.add_typer(rollout, name="rollout")
 
 Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

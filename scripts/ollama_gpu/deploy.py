@@ -15,6 +15,7 @@ from ollama_gpu import (
     models,
     preflight,
     releases,
+    rollout,
     secret_values,
     serving,
     toolchain,
@@ -61,6 +62,7 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     fabric.validate()
     plan = fabric.plan()
     if plan.changes:
+        _refuse_beside_a_rollout(context, fabric.outputs())
         approval.obtain(context.environment, plan.review)
         _publish(context)  # before the apply: the first instances boot while it is still going on
         fabric.apply(plan)
@@ -72,10 +74,27 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     _settle_secrets(context, outputs)
     if plan.changes:
         _require_stable(context, fabric.plan())
+    rollout.roll(context, outputs, view)
     serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
     if plane:
         _prove(context, outputs)
     return outputs
+
+
+def resume(context: Context, outputs: dict[str, Any], view: ProgressView) -> None:
+    """Go on with what a deploy left when nobody followed its rollout any more."""
+    if not rollout.under_way(context, outputs):
+        waiting = ", ".join(fleet.fleet for fleet in rollout.due(context, outputs))
+        note("No rollout is under way." + (f" Still to be rolled: {waiting}, by the next deploy." if waiting else ""))
+        return
+    rollout.roll(context, outputs, view)
+    serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+
+
+def take_back(context: Context, outputs: dict[str, Any], view: ProgressView) -> None:
+    """Bring the instances back to the version that they had before the rollout that goes on."""
+    if not rollout.take_back(context, outputs, view):
+        note("No rollout is under way.")
 
 
 def verify_chat(context: Context, outputs: dict[str, Any]) -> verify.Chat:
@@ -139,6 +158,13 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
     if context.environment.embedded and not left:
         embedded_aws(context.paths, context.environment.region).stop()
     return left
+
+
+def _refuse_beside_a_rollout(context: Context, outputs: dict[str, Any]) -> None:
+    # An apply may make the next version while instances still go to this one, and AWS refuses changes of such a group.
+    running = rollout.under_way(context, outputs) if outputs else []
+    if running:
+        raise rollout.refusal(context, running[0])
 
 
 def _publish(context: Context) -> None:

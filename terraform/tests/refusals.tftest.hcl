@@ -263,3 +263,19 @@ run "instance_variables_that_are_no_map_are_refused" {
   }
   expect_failures = [var.instance]
 }
+
+run "a_rollout_that_aws_would_not_bake_for_so_long_is_refused" {
+  command = plan
+  variables {
+    rollout = { bake_seconds = 200000 }
+  }
+  expect_failures = [var.rollout]
+}
+
+run "a_successor_that_warms_up_for_hours_is_refused" {
+  command = plan
+  variables {
+    rollout = { warmup_seconds = 7200 }
+  }
+  expect_failures = [var.rollout]
+}

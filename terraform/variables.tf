@@ -22,6 +22,18 @@ variable "alarms" {
   }
 }
 
+variable "collection_sha256" {
+  description = "Set by the driver: the digest of the release's collection in the artifact bucket, by which instances converge."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.collection_sha256 == "" || can(regex("^[0-9a-f]{64}$", var.collection_sha256))
+    error_message = "collection_sha256 must be 64 hexadecimal digits. Deploy with `make deploy`, which builds the collection and sets it."
+  }
+}
+
 variable "data" {
   description = "The stores that outlive instances: database, cache, uploads, model files and their backups."
   type = object({

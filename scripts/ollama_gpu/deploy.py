@@ -8,7 +8,6 @@ from typing import Any
 from ollama_gpu import (
     bootstrap,
     checks,
-    collection,
     images,
     instance_settings,
     leftovers,
@@ -29,6 +28,7 @@ from ollama_gpu.errors import UserError
 from ollama_gpu.fabric import Fabric, SavedPlan
 from ollama_gpu.lab.plane import Plane
 from ollama_gpu.progress import ProgressView
+from ollama_gpu.releases import Release
 
 SERVING_SECONDS = 3600.0
 """A stock image takes a quarter of an hour to converge, and a first launch may fail."""
@@ -57,18 +57,19 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     if plane:
         plane.start()  # before the apply, which starts instances
 
-    fabric = Fabric(context, view)
+    release = releases.of_checkout(context.paths, context.environment.name)
+    fabric = Fabric(context, view, release)
     fabric.init()
     fabric.validate()
     plan = fabric.plan()
     if plan.changes:
         _refuse_beside_a_rollout(context, fabric.outputs())
         approval.obtain(context.environment, plan.review)
-        _publish(context)  # before the apply: the first instances boot while it is still going on
+        _publish(context, release)  # before the apply: the first instances boot while it is still going on
         fabric.apply(plan)
     else:
         note("plan: no changes")
-        _publish(context)
+        _publish(context, release)
 
     outputs = fabric.outputs()
     _settle_secrets(context, outputs)
@@ -128,7 +129,8 @@ def plan(context: Context, view: ProgressView) -> SavedPlan:
     """What a deploy would change; nothing is changed."""
     checks.require(toolchain.rows(context.paths, context.environment.name), "This machine's check")
     prepare(context, view)
-    fabric = Fabric(context, view)
+    release = releases.of_checkout(context.paths, context.environment.name)
+    fabric = Fabric(context, view, release)
     fabric.init()
     fabric.validate()
     return fabric.plan()
@@ -149,7 +151,6 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
         approval.obtain(context.environment, plan.review, destroying=True)
         fabric.apply(plan)
     images.forget(context.environment, context.contract, context.aws)
-    releases.forget(context.environment, context.contract, context.aws)
     models.forget(context.environment, context.contract, context.aws)
     left = leftovers.find(context.environment.name, context.contract.project, context.aws)
     if context.environment.embedded:
@@ -167,11 +168,9 @@ def _refuse_beside_a_rollout(context: Context, outputs: dict[str, Any]) -> None:
         raise rollout.refusal(context, running[0])
 
 
-def _publish(context: Context) -> None:
-    archive = collection.build(context.paths.repository, context.paths.environment(context.environment.name))
-    release = releases.current(context.paths.repository)
-    if releases.publish(context.environment, context.contract, context.aws, release, archive):
-        note(f"release: {release} is published, its collection has sha256 {archive.sha256[:12]}")
+def _publish(context: Context, release: Release) -> None:
+    if releases.publish(context, release):
+        note(f"release: the collection of {release.name} is published, sha256 {release.collection_sha256[:12]}")
 
 
 def _settle_secrets(context: Context, outputs: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import signal
@@ -33,11 +34,15 @@ def test_a_deploy_after_the_interruption_completes(deployed: dict[str, Any]) -> 
 
 
 def test_instances_find_the_release_that_was_deployed(deployed: dict[str, Any], aws: Any) -> None:
-    name = AGREED.parameter("release", "local")
-    published = json.loads(aws("ssm").get_parameter(Name=name)["Parameter"]["Value"])
-    key = AGREED.artifacts["collection"].format(release=published["release"])
+    template = deployed["fleets"]["interactive"]["launch_template"]
+    versions = aws("ec2").describe_launch_template_versions(
+        LaunchTemplateId=template["id"], Versions=[str(template["latest_version"])]
+    )["LaunchTemplateVersions"]
+    user_data = base64.b64decode(versions[0]["LaunchTemplateData"]["UserData"]).decode()
+    digest = json.loads(next(line for line in user_data.splitlines() if line.startswith("{")))["collection_sha256"]
+    key = AGREED.artifacts["collection"].format(collection_sha256=digest)
     archive = aws("s3").get_object(Bucket=deployed["artifact_bucket"], Key=key)["Body"].read()
-    assert hashlib.sha256(archive).hexdigest() == published["collection_sha256"]
+    assert hashlib.sha256(archive).hexdigest() == digest
 
 
 def test_a_second_plan_is_empty(driver: Driver, deployed: dict[str, Any]) -> None:

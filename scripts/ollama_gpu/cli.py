@@ -14,7 +14,9 @@ from ollama_gpu.bake.commands import bake
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
 from ollama_gpu.models_commands import models
+from ollama_gpu.releases_commands import releases, rollback
 from ollama_gpu.rollout_commands import rollout
+from ollama_gpu.state_commands import state
 
 if TYPE_CHECKING:
     from ollama_gpu.progress import ProgressView
@@ -27,9 +29,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(bake)
+app.command()(rollback)
 app.add_typer(lab, name="lab")
 app.add_typer(models, name="models")
+app.add_typer(releases, name="releases")
 app.add_typer(rollout, name="rollout")
+app.add_typer(state, name="state")
 
 Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -13,6 +13,7 @@ from ollama_gpu import (
     leftovers,
     models,
     preflight,
+    release_records,
     releases,
     rollout,
     secret_values,
@@ -42,13 +43,7 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     Raises UserError at the first step that fails; every step can be repeated, so the remedy is always to run
     the command again once the cause is gone.
     """
-    rows = check(context, view)
-    note(f"preflight: {preflight.summary(rows)}")
-    for row in rows:
-        if row.state == "warning":
-            note(f"warning: {row.what}: {row.seen}. {row.remedy}")
-    checks.require(rows, "Preflight")
-
+    _require_fit(context, view)
     plane = Plane(context) if context.environment.embedded and lab else None
     if context.environment.embedded:
         settings = plane.prepare() if plane else None
@@ -58,27 +53,66 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
         plane.start()  # before the apply, which starts instances
 
     release = releases.of_checkout(context.paths, context.environment.name)
+    outputs = _bring(context, release, approval, view)
+    if plane:
+        _prove(context, outputs)
+    return outputs
+
+
+def again(
+    context: Context, past: Context, release: Release, number: int, approval: Approval, view: ProgressView
+) -> dict[str, Any]:
+    """Bring an environment back to the release of that number; ``past`` has its tree and its variables."""
+    _require_fit(context, view)
+    plane = Plane(context) if context.environment.embedded and context.instance_settings else None
+    if plane:
+        plane.start()
+    outputs = _bring(past, release, approval, view, reapplies=number)
+    if plane:
+        _prove(context, outputs)
+    return outputs
+
+
+def _require_fit(context: Context, view: ProgressView) -> None:
+    rows = check(context, view)
+    note(f"preflight: {preflight.summary(rows)}")
+    for row in rows:
+        if row.state == "warning":
+            note(f"warning: {row.what}: {row.seen}. {row.remedy}")
+    checks.require(rows, "Preflight")
+
+
+def _bring(
+    context: Context, release: Release, approval: Approval, view: ProgressView, reapplies: int | None = None
+) -> dict[str, Any]:
+    """Plan, review, apply that plan, roll the instances, wait until they serve; recorded from the apply to the end."""
     fabric = Fabric(context, view, release)
     fabric.init()
     fabric.validate()
     plan = fabric.plan()
+    before = fabric.outputs()
     if plan.changes:
-        _refuse_beside_a_rollout(context, fabric.outputs())
+        _refuse_beside_a_rollout(context, before)
         approval.obtain(context.environment, plan.review)
-        _publish(context, release)  # before the apply: the first instances boot while it is still going on
-        fabric.apply(plan)
     else:
         note("plan: no changes")
-        _publish(context, release)
-
-    outputs = fabric.outputs()
-    _settle_secrets(context, outputs)
-    if plan.changes:
-        _require_stable(context, fabric.plan())
-    rollout.roll(context, outputs, view)
-    serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
-    if plane:
-        _prove(context, outputs)
+    keeper = None
+    if plan.changes or rollout.due(context, before) or not release_records.stands(context, release):
+        keeper = release_records.begin(context, release, reapplies)
+    with release_records.kept(keeper):
+        _publish(context, release)  # before the apply: the first instances boot while it is still going on
+        if plan.changes:
+            fabric.apply(plan)
+        outputs = fabric.outputs()
+        _settle_secrets(context, outputs)
+        if plan.changes:
+            _require_stable(context, fabric.plan())
+        if keeper:
+            keeper.rolling(outputs)
+        rollout.roll(context, outputs, view)
+        serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+    if keeper:
+        note(f"release {keeper.record.number} is deployed: {release.name}")
     return outputs
 
 
@@ -86,16 +120,20 @@ def resume(context: Context, outputs: dict[str, Any], view: ProgressView) -> Non
     """Go on with what a deploy left when nobody followed its rollout any more."""
     if not rollout.under_way(context, outputs):
         waiting = ", ".join(fleet.fleet for fleet in rollout.due(context, outputs))
-        note("No rollout is under way." + (f" Still to be rolled: {waiting}, by the next deploy." if waiting else ""))
+        note("No rollout is under way." + (f" Still to be rolled, by the next deploy: {waiting}." if waiting else ""))
         return
-    rollout.roll(context, outputs, view)
-    serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+    with release_records.kept(release_records.reopen(context)):
+        rollout.roll(context, outputs, view)
+        serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
 
 
 def take_back(context: Context, outputs: dict[str, Any], view: ProgressView) -> None:
     """Bring the instances back to the version that they had before the rollout that goes on."""
+    keeper = release_records.reopen(context)
     if not rollout.take_back(context, outputs, view):
         note("No rollout is under way.")
+    elif keeper:
+        keeper.ended("failed", "Its rollout was taken back on request.")
 
 
 def verify_chat(context: Context, outputs: dict[str, Any]) -> verify.Chat:
@@ -171,6 +209,8 @@ def _refuse_beside_a_rollout(context: Context, outputs: dict[str, Any]) -> None:
 def _publish(context: Context, release: Release) -> None:
     if releases.publish(context, release):
         note(f"release: the collection of {release.name} is published, sha256 {release.collection_sha256[:12]}")
+    if release.image and context.environment.variables.image_id is None:
+        images.publish(context.environment.name, context.contract, context.aws, release.image)
 
 
 def _settle_secrets(context: Context, outputs: dict[str, Any]) -> None:

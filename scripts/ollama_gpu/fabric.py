@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ollama_gpu import remote_state
 from ollama_gpu.context import Context
 from ollama_gpu.paths import make_folder
 from ollama_gpu.progress import ProgressView
@@ -46,12 +47,9 @@ class Fabric:
         )
 
     def init(self) -> None:
-        environment = self._context.environment
-        backend = dict(environment.backend)
-        backend.setdefault(
-            "bucket", self._context.contract.state_bucket(self._context.aws.identity.account, environment.region)
-        )
-        self._terraform.init(backend)
+        context = self._context
+        bucket, _ = remote_state.place(context.environment, context.contract, context.aws)
+        self._terraform.init({**context.environment.backend, "bucket": bucket})
 
     def validate(self) -> None:
         self._terraform.validate()

@@ -115,7 +115,13 @@ def under_way(context: Context, outputs: dict[str, Any]) -> list[Refresh]:
 def newest(aws: Aws, outputs: dict[str, Any], fleet: str) -> Refresh | None:
     """A fleet's last refresh, of the past six weeks."""
     group = outputs["fleets"][fleet]["group_name"]
-    found = aws.autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)["InstanceRefreshes"]
+    try:
+        answer = aws.autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)
+    except ClientError as error:
+        if code_of(error) == "ValidationError":  # the group is gone, or its first apply did not come so far
+            return None
+        raise
+    found = answer["InstanceRefreshes"]
     return _refresh(fleet, found[0]) if found else None
 
 
@@ -343,7 +349,7 @@ def _refresh(fleet: str, found: Any) -> Refresh:
 
 
 def _in_order(outputs: dict[str, Any]) -> list[str]:
-    return sorted(outputs["fleets"], key=lambda fleet: (fleet != "interactive", fleet))
+    return sorted(outputs.get("fleets", ()), key=lambda fleet: (fleet != "interactive", fleet))
 
 
 def _group(aws: Aws, outputs: dict[str, Any], fleet: str) -> Any:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ollama_gpu.releases_commands import refuse_before
+
 rollout = typer.Typer(help="What brings a new version to running instances.", rich_markup_mode=None)
 
 Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
@@ -18,6 +20,8 @@ def show(context: typer.Context, env: Env = "local", json: Json = False) -> None
     """Per fleet: the newest version, what the instances run, and the last rollout."""
     if context.invoked_subcommand is None:
         status(env, json)
+    else:
+        refuse_before(context)
 
 
 @rollout.command()

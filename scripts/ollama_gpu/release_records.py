@@ -7,6 +7,7 @@ when the instances begin to be rolled, and at the end, so that what was interrup
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ Outcome = Literal["applying", "interrupted", "rolling out", "deployed", "failed"
 
 SHOWN = 20
 _CAUSE_CHARACTERS = 2000
+_CAUSE_SHOWN = 100
 
 
 class Record(BaseModel):
@@ -68,10 +70,10 @@ COLUMNS = ("number", "began (UTC)", "outcome", "release", "image", "versions", "
 
 
 def row(record: Record) -> tuple[str, ...]:
-    """A record as a line of a table; of its cause the first line."""
+    """A record as a line of a table; of its cause the beginning, all of it is in its JSON."""
     release = record.release + (f", again {record.reapplies}" if record.reapplies else "")
     versions = " ".join(f"{fleet}:{version}" for fleet, version in sorted(record.templates.items()))
-    cause = record.cause.partition("\n")[0]
+    cause = textwrap.shorten(record.cause.partition("\n")[0], _CAUSE_SHOWN, placeholder="...")
     began = f"{record.began:%Y-%m-%d %H:%M}"
     return (str(record.number), began, record.outcome, release, record.image, versions, record.by, cause)
 

@@ -5,7 +5,7 @@ ENV    ?= local
 PYTHON ?= python3
 
 OLLAMA_GPU = .venv/bin/ollama-gpu
-READS      = doctor preflight plan outputs status verify administrator env bootstrap
+READS      = doctor preflight plan outputs status verify administrator env bootstrap releases
 JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
 YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
 
@@ -27,6 +27,7 @@ outputs: ## every identifier and address
 status: ## what is running
 verify: ## sign in at the front door and chat
 administrator: ## who signs in first, and the password
+releases: ## what was deployed, and how it ended
 env: ## exports for aws-cli, boto3 and Ansible: eval "$(make env)"
 $(READS): setup
 	@$(OLLAMA_GPU) $@ --env $(ENV) $(JSON_FLAG)
@@ -36,6 +37,15 @@ deploy: setup ## provision and roll out
 
 destroy: setup ## remove an environment, data and all
 	@$(OLLAMA_GPU) destroy --env $(ENV) $(JSON_FLAG) $(YES_FLAGS)
+
+rollout: setup ## what instances run, and a rollout that goes on (DO=follow, DO=cancel)
+	@$(OLLAMA_GPU) rollout $(or $(DO),status $(JSON_FLAG)) --env $(ENV)
+
+rollback: setup ## go back to what served before, or to release TO
+	@$(OLLAMA_GPU) rollback $(TO) --env $(ENV) $(JSON_FLAG) $(YES_FLAGS)
+
+state: setup ## versions of the Terraform state (RESTORE=version: for corruption only)
+	@$(OLLAMA_GPU) state $(if $(RESTORE),restore $(RESTORE) $(filter-out --yes,$(YES_FLAGS)),list $(JSON_FLAG)) --env $(ENV)
 
 unlock: setup ## release the lock of a run that is dead, by its LOCK id
 	@$(OLLAMA_GPU) unlock --env $(ENV) $(LOCK)

@@ -58,6 +58,7 @@ module "fleet" {
 
   all_spot                 = each.key != "interactive"
   artifact_bucket          = local.artifact_bucket
+  collection_sha256        = var.collection_sha256
   contract                 = local.contract
   environment              = var.environment
   image_id                 = local.image_id

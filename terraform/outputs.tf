@@ -95,6 +95,11 @@ output "release" {
   value       = var.release
 }
 
+output "rollout" {
+  description = "How the driver rolls instances to a new launch template version, and the alarms per fleet that turn it round."
+  value       = merge(var.rollout, { alarm_names = module.observability.rollout_alarm_names })
+}
+
 output "secret_arns" {
   description = "Secrets in Secrets Manager. Their values are in no output and no state."
   value       = module.data.secret_arns

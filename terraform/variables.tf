@@ -27,6 +27,18 @@ variable "alarms" {
   }
 }
 
+variable "collection_sha256" {
+  description = "Set by the driver: the digest of the release's collection in the artifact bucket, by which instances converge."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.collection_sha256 == "" || can(regex("^[0-9a-f]{64}$", var.collection_sha256))
+    error_message = "collection_sha256 must be 64 hexadecimal digits. Deploy with `make deploy`, which builds the collection and sets it."
+  }
+}
+
 variable "data" {
   description = "The stores that outlive instances: database, cache, uploads, model files and their backups."
   type = object({
@@ -354,6 +366,25 @@ variable "release" {
   type        = string
   default     = "unreleased"
   nullable    = false
+}
+
+variable "rollout" {
+  description = "How the driver brings a new launch template version to running instances. Seconds."
+  type = object({
+    bake_seconds   = optional(number, 900) # the alarms that watch a rollout need 2 of 3 periods of 5 minutes
+    warmup_seconds = optional(number, 60)  # a successor that serves, before its predecessor goes
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.rollout.bake_seconds >= 0 && var.rollout.bake_seconds <= 172800
+    error_message = "rollout.bake_seconds must be 0 to 172800: an instance refresh bakes for two days at most."
+  }
+  validation {
+    condition     = var.rollout.warmup_seconds >= 0 && var.rollout.warmup_seconds <= 3600
+    error_message = "rollout.warmup_seconds must be 0 to 3600: every step of a rollout waits for it."
+  }
 }
 
 variable "sign_on" {

@@ -46,3 +46,13 @@ class Approval:
             raise UserError("Nobody is there to review the plan.", "Run it on a terminal, or unattended with YES=1.")
         if not confirm("Apply this plan? Type `yes`:", "yes"):
             raise UserError("Nothing was changed: the plan was not approved.", "")
+
+
+def require_name(name: str, confirmed: str | None, what: str) -> None:
+    """Return when the environment's name was given beforehand, or is typed now; raise UserError otherwise."""
+    if confirmed == name:
+        return
+    if confirmed is not None or not sys.stdin.isatty():
+        raise UserError(what, f"If that is meant, add --confirm {name}.", status=2)
+    if not confirm(f"{what} Type `{name}` to go on:", name):
+        raise UserError("Nothing was changed: the name was not typed.", "")

@@ -16,7 +16,10 @@ from ollama_gpu.cost.commands import cost
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
 from ollama_gpu.models_commands import models
+from ollama_gpu.releases_commands import releases, rollback
+from ollama_gpu.rollout_commands import rollout
 from ollama_gpu.sign_on_commands import sign_on
+from ollama_gpu.state_commands import state
 from ollama_gpu.watch_commands import events, logs, status, verify
 
 if TYPE_CHECKING:
@@ -36,8 +39,12 @@ app.command()(simulate)
 for verb in (status, logs, events, verify):
     app.command()(verb)
 app.command(name="sign-on")(sign_on)
+app.command()(rollback)
 app.add_typer(lab, name="lab")
 app.add_typer(models, name="models")
+app.add_typer(releases, name="releases")
+app.add_typer(rollout, name="rollout")
+app.add_typer(state, name="state")
 
 Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

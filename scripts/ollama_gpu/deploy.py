@@ -9,13 +9,14 @@ from ollama_gpu import (
     bootstrap,
     chat,
     checks,
-    collection,
     images,
     instance_settings,
     leftovers,
     models,
     preflight,
+    release_records,
     releases,
+    rollout,
     secret_values,
     serving,
     toolchain,
@@ -28,6 +29,7 @@ from ollama_gpu.errors import UserError
 from ollama_gpu.fabric import Fabric, SavedPlan
 from ollama_gpu.lab.plane import Plane
 from ollama_gpu.progress import ProgressView
+from ollama_gpu.releases import Release
 
 SERVING_SECONDS = 3600.0
 """A stock image takes a quarter of an hour to converge, and a first launch may fail."""
@@ -41,13 +43,7 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     Raises UserError at the first step that fails; every step can be repeated, so the remedy is always to run
     the command again once the cause is gone.
     """
-    rows = check(context, view)
-    note(f"preflight: {preflight.summary(rows)}")
-    for row in rows:
-        if row.state == "warning":
-            note(f"warning: {row.what}: {row.seen}. {row.remedy}")
-    checks.require(rows, "Preflight")
-
+    _require_fit(context, view)
     plane = Plane(context) if context.environment.embedded and lab else None
     if context.environment.embedded:
         settings = plane.prepare() if plane else None
@@ -56,26 +52,88 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     if plane:
         plane.start()  # before the apply, which starts instances
 
-    fabric = Fabric(context, view)
-    fabric.init()
-    fabric.validate()
-    plan = fabric.plan()
-    if plan.changes:
-        approval.obtain(context.environment, plan.review)
-        _publish(context)  # before the apply: the first instances boot while it is still going on
-        fabric.apply(plan)
-    else:
-        note("plan: no changes")
-        _publish(context)
-
-    outputs = fabric.outputs()
-    _settle_secrets(context, outputs)
-    if plan.changes:
-        _require_stable(context, fabric.plan())
-    serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+    release = releases.of_checkout(context.paths, context.environment.name)
+    outputs = _bring(context, release, approval, view)
     if plane:
         _prove(context, outputs)
     return outputs
+
+
+def again(
+    context: Context, past: Context, release: Release, number: int, approval: Approval, view: ProgressView
+) -> dict[str, Any]:
+    """Bring an environment back to the release of that number; ``past`` has its tree and its variables."""
+    _require_fit(context, view)
+    plane = Plane(context) if context.environment.embedded and context.instance_settings else None
+    if plane:
+        plane.start()
+    outputs = _bring(past, release, approval, view, reapplies=number)
+    if plane:
+        _prove(context, outputs)
+    return outputs
+
+
+def _require_fit(context: Context, view: ProgressView) -> None:
+    rows = check(context, view)
+    note(f"preflight: {preflight.summary(rows)}")
+    for row in rows:
+        if row.state == "warning":
+            note(f"warning: {row.what}: {row.seen}. {row.remedy}")
+    checks.require(rows, "Preflight")
+
+
+def _bring(
+    context: Context, release: Release, approval: Approval, view: ProgressView, reapplies: int | None = None
+) -> dict[str, Any]:
+    """Plan, review, apply that plan, roll the instances, wait until they serve; recorded from the apply to the end."""
+    fabric = Fabric(context, view, release)
+    fabric.init()
+    fabric.validate()
+    plan = fabric.plan()
+    before = fabric.outputs()
+    if plan.changes:
+        _refuse_beside_a_rollout(context, before)
+        approval.obtain(context.environment, plan.review)
+    else:
+        note("plan: no changes")
+    keeper = None
+    if plan.changes or rollout.due(context, before) or not release_records.stands(context, release):
+        keeper = release_records.begin(context, release, reapplies)
+    with release_records.kept(keeper):
+        _publish(context, release)  # before the apply: the first instances boot while it is still going on
+        if plan.changes:
+            fabric.apply(plan)
+        outputs = fabric.outputs()
+        _settle_secrets(context, outputs)
+        if plan.changes:
+            _require_stable(context, fabric.plan())
+        if keeper:
+            keeper.rolling(outputs)
+        rollout.roll(context, outputs, view)
+        serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+    if keeper:
+        note(f"release {keeper.record.number} is deployed: {release.name}")
+    return outputs
+
+
+def resume(context: Context, outputs: dict[str, Any], view: ProgressView) -> None:
+    """Go on with what a deploy left when nobody followed its rollout any more."""
+    if not rollout.under_way(context, outputs):
+        waiting = ", ".join(fleet.fleet for fleet in rollout.due(context, outputs))
+        note("No rollout is under way." + (f" Still to be rolled, by the next deploy: {waiting}." if waiting else ""))
+        return
+    with release_records.kept(release_records.reopen(context)):
+        rollout.roll(context, outputs, view)
+        serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+
+
+def take_back(context: Context, outputs: dict[str, Any], view: ProgressView) -> None:
+    """Bring the instances back to the version that they had before the rollout that goes on."""
+    keeper = release_records.reopen(context)
+    if not rollout.take_back(context, outputs, view):
+        note("No rollout is under way.")
+    elif keeper:
+        keeper.ended("failed", "Its rollout was taken back on request.")
 
 
 def verify_chat(context: Context, outputs: dict[str, Any]) -> chat.Chat:
@@ -109,7 +167,8 @@ def plan(context: Context, view: ProgressView) -> SavedPlan:
     """What a deploy would change; nothing is changed."""
     checks.require(toolchain.rows(context.paths, context.environment.name), "This machine's check")
     prepare(context, view)
-    fabric = Fabric(context, view)
+    release = releases.of_checkout(context.paths, context.environment.name)
+    fabric = Fabric(context, view, release)
     fabric.init()
     fabric.validate()
     return fabric.plan()
@@ -130,7 +189,6 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
         approval.obtain(context.environment, plan.review, destroying=True)
         fabric.apply(plan)
     images.forget(context.environment, context.contract, context.aws)
-    releases.forget(context.environment, context.contract, context.aws)
     models.forget(context.environment, context.contract, context.aws)
     left = leftovers.find(context.environment.name, context.contract.project, context.aws)
     if context.environment.embedded:
@@ -141,11 +199,18 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
     return left
 
 
-def _publish(context: Context) -> None:
-    archive = collection.build(context.paths.repository, context.paths.environment(context.environment.name))
-    release = releases.current(context.paths.repository)
-    if releases.publish(context.environment, context.contract, context.aws, release, archive):
-        note(f"release: {release} is published, its collection has sha256 {archive.sha256[:12]}")
+def _refuse_beside_a_rollout(context: Context, outputs: dict[str, Any]) -> None:
+    # An apply may make the next version while instances still go to this one, and AWS refuses changes of such a group.
+    running = rollout.under_way(context, outputs) if outputs else []
+    if running:
+        raise rollout.refusal(context, running[0])
+
+
+def _publish(context: Context, release: Release) -> None:
+    if releases.publish(context, release):
+        note(f"release: the collection of {release.name} is published, sha256 {release.collection_sha256[:12]}")
+    if release.image and context.environment.variables.image_id is None:
+        images.publish(context.environment.name, context.contract, context.aws, release.image)
 
 
 def _settle_secrets(context: Context, outputs: dict[str, Any]) -> None:

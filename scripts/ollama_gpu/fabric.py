@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ollama_gpu import releases
+from ollama_gpu import remote_state
 from ollama_gpu.context import Context
 from ollama_gpu.paths import make_folder
 from ollama_gpu.progress import ProgressView
+from ollama_gpu.releases import Release
 from ollama_gpu.review import PlanReview
 from ollama_gpu.terraform.adapter import Terraform
 from ollama_gpu.terraform.installation import find_provider_mirrors
@@ -26,10 +27,14 @@ class SavedPlan:
 
 
 class Fabric:
-    """The root module of one environment. Every environment has a folder of its own for Terraform's data."""
+    """The root module of one environment. Every environment has a folder of its own for Terraform's data.
 
-    def __init__(self, context: Context, view: ProgressView) -> None:
+    ``release`` is what plans are made for; without one there is nothing to plan but a removal.
+    """
+
+    def __init__(self, context: Context, view: ProgressView, release: Release | None = None) -> None:
         self._context = context
+        self._release = release
         self.folder = context.paths.environment(context.environment.name)
         make_folder(self.folder)
         self._terraform = Terraform(
@@ -42,12 +47,9 @@ class Fabric:
         )
 
     def init(self) -> None:
-        environment = self._context.environment
-        backend = dict(environment.backend)
-        backend.setdefault(
-            "bucket", self._context.contract.state_bucket(self._context.aws.identity.account, environment.region)
-        )
-        self._terraform.init(backend)
+        context = self._context
+        bucket, _ = remote_state.place(context.environment, context.contract, context.aws)
+        self._terraform.init({**context.environment.backend, "bucket": bucket})
 
     def validate(self) -> None:
         self._terraform.validate()
@@ -82,7 +84,10 @@ class Fabric:
     def _driver_file(self) -> Path:
         # A file, since python-terraform lets -var-file silently win over variables: one kind of source only.
         path = self.folder / "driver.tfvars.json"
-        values: dict[str, Any] = {"release": releases.current(self._context.paths.repository)}
+        values: dict[str, Any] = {}
+        if self._release is not None:
+            values |= {"release": self._release.name, "collection_sha256": self._release.collection_sha256}
+            values |= {"image_id": self._release.image} if self._release.image else {}
         if self._context.instance_settings is not None:
             values["instance"] = self._context.instance_settings
         path.write_text(json.dumps(values))

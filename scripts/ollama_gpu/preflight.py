@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ollama_gpu import model_memory, models, paths, role_variables, secret_values
+from ollama_gpu import model_memory, models, paths, remote_state, role_variables, secret_values
 from ollama_gpu.aws import Aws, code_of, explain, parameter
 from ollama_gpu.checks import Check
 from ollama_gpu.contract import Contract
@@ -75,7 +75,7 @@ def _identity(environment: Environment, aws: Aws) -> Check:
 
 
 def state(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
-    """The state bucket and whether somebody holds this environment's lock."""
+    """The state bucket, whether somebody holds this environment's lock, and whether its state can be read."""
     bucket = environment.backend.get("bucket") or contract.state_bucket(aws.identity.account, environment.region)
     try:
         aws.s3.head_bucket(Bucket=bucket)
@@ -90,7 +90,11 @@ def state(environment: Environment, contract: Contract, aws: Aws) -> list[Check]
                 )
             ]
         raise
-    return [Check("state bucket", "ok", bucket), _lock(environment, bucket, aws)]
+    return [
+        Check("state bucket", "ok", bucket),
+        _lock(environment, bucket, aws),
+        remote_state.check(environment, contract, aws),
+    ]
 
 
 def _lock(environment: Environment, bucket: str, aws: Aws) -> Check:

@@ -1,16 +1,38 @@
-"""What is being deployed: the release that tags every resource, and what instances need to converge to it."""
+"""What is being deployed: the release that tags every resource, and the collection by which instances converge."""
 
 from __future__ import annotations
 
 import base64
-import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
-from ollama_gpu.aws import Aws, delete_parameter, parameter, put_parameter
-from ollama_gpu.collection import Archive
-from ollama_gpu.contract import Contract
-from ollama_gpu.environments import Environment
+from botocore.exceptions import ClientError
+
+from ollama_gpu import collection
+from ollama_gpu.aws import code_of
+from ollama_gpu.context import Context
+from ollama_gpu.errors import UserError
+from ollama_gpu.paths import Paths
+
+
+@dataclass(frozen=True)
+class Release:
+    """``name`` is the commit. ``archive`` is the collection's, None when only the bucket has it.
+
+    ``image`` is the AMI to insist on; None takes what the environment's parameter or its variables name.
+    """
+
+    name: str
+    collection_sha256: str
+    archive: Path | None = None
+    image: str | None = None
+
+
+def of_checkout(paths: Paths, environment: str) -> Release:
+    """The release that this checkout is, its collection built in the environment's working folder."""
+    archive = collection.build(paths.repository, paths.environment(environment))
+    return Release(current(paths.repository), archive.sha256, archive.path)
 
 
 def current(repository: Path) -> str:
@@ -30,26 +52,30 @@ def current(repository: Path) -> str:
     return described.stdout.strip()
 
 
-def publish(environment: Environment, contract: Contract, aws: Aws, release: str, archive: Archive) -> bool:
-    """Put the release's collection into the artifact bucket and name it in the parameter that instances read.
+def publish(context: Context, release: Release) -> bool:
+    """Put the release's collection into the artifact bucket, under its digest; False when it is there already.
 
-    False when exactly this is published already. The archive comes first: whoever reads the parameter finds it there.
+    Raises UserError when a release of the past has lost its collection.
     """
-    name = contract.parameter("release", environment.name)
-    value = json.dumps({"release": release, "collection_sha256": archive.sha256}, sort_keys=True)
-    if parameter(aws, name) == value:
+    contract, environment, aws = context.contract, context.environment, context.aws
+    bucket = contract.artifact_bucket(aws.identity.account, environment.region)
+    key = contract.artifacts["collection"].format(collection_sha256=release.collection_sha256)
+    try:
+        aws.s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if code_of(error) != "404":
+            raise
+    else:
         return False
+    if release.archive is None:
+        raise UserError(
+            f"The collection of release {release.name} is gone: s3://{bucket}/{key} does not exist.",
+            "Somebody removed it. Check that commit out and deploy it from there.",
+        )
     aws.s3.put_object(
-        Bucket=contract.artifact_bucket(aws.identity.account, environment.region),
-        Key=contract.artifacts["collection"].format(release=release),
-        Body=archive.path.read_bytes(),
-        ChecksumSHA256=base64.b64encode(bytes.fromhex(archive.sha256)).decode(),
+        Bucket=bucket,
+        Key=key,
+        Body=release.archive.read_bytes(),
+        ChecksumSHA256=base64.b64encode(bytes.fromhex(release.collection_sha256)).decode(),
     )
-    tags = {**contract.driver_tags(environment.name), contract.tags["release"]: release}
-    put_parameter(aws, name, value, "The release that instances converge to", tags)
     return True
-
-
-def forget(environment: Environment, contract: Contract, aws: Aws) -> None:
-    """Remove the parameter; what was published stays in the artifact bucket for other environments and for rollback."""
-    delete_parameter(aws, contract.parameter("release", environment.name))

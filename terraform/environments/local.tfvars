@@ -23,6 +23,12 @@ fleets = {
   }
 }
 
+# Trying a rollout is not to take the quarter of an hour that production watches it.
+rollout = {
+  bake_seconds   = 10
+  warmup_seconds = 5
+}
+
 data = {
   deletion_protection = false # `make destroy ENV=local` is part of trying it
 }

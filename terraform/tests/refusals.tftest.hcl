@@ -295,3 +295,19 @@ run "sign_on_that_makes_everyone_an_administrator_is_refused" {
   }
   expect_failures = [var.sign_on]
 }
+
+run "a_rollout_that_aws_would_not_bake_for_so_long_is_refused" {
+  command = plan
+  variables {
+    rollout = { bake_seconds = 200000 }
+  }
+  expect_failures = [var.rollout]
+}
+
+run "a_successor_that_warms_up_for_hours_is_refused" {
+  command = plan
+  variables {
+    rollout = { warmup_seconds = 7200 }
+  }
+  expect_failures = [var.rollout]
+}

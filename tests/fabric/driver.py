@@ -38,18 +38,24 @@ class Run:
 
 @dataclass(frozen=True)
 class Driver:
-    """The command with a working folder; ``variables`` are added to the environment, None takes one out."""
+    """The command with a working folder; ``variables`` are added to the environment, None takes one out.
+
+    ``tree`` is the checkout that it works for: another one brings its own driver along.
+    """
 
     work: Path
     variables: Mapping[str, str | None] = field(default_factory=dict)
+    tree: Path = ROOT
 
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_", "MAKE"))}
         merged = {**kept, "OLLAMA_GPU_WORK": str(self.work), **self.variables}
+        if self.tree != ROOT:
+            merged["PYTHONPATH"] = str(self.tree / "scripts")
         return {key: value for key, value in merged.items() if value is not None}
 
     def run(self, *arguments: str, seconds: float = 300) -> Run:
-        return self._finish([str(COMMAND), *arguments], seconds)
+        return self._finish([*self._command(), *arguments], seconds)
 
     def make(self, *arguments: str, seconds: float = 600) -> Run:
         return self._finish(["make", "--no-print-directory", *arguments], seconds)
@@ -57,8 +63,8 @@ class Driver:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The command in the background, in a process group of its own as a terminal would give it."""
         return subprocess.Popen(
-            [str(COMMAND), *arguments],
-            cwd=ROOT,
+            [*self._command(), *arguments],
+            cwd=self.tree,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -71,10 +77,15 @@ class Driver:
         """The raw logs of one Terraform command, oldest first."""
         return sorted((self.work / "environments" / environment / "logs").glob(f"*-{command}.jsonl"))
 
+    def _command(self) -> list[str]:
+        if self.tree == ROOT:
+            return [str(COMMAND)]
+        return [str(COMMAND.with_name("python")), "-c", "from ollama_gpu.cli import main; main()"]
+
     def _finish(self, command: list[str], seconds: float) -> Run:
         done = subprocess.run(
             command,
-            cwd=ROOT,
+            cwd=self.tree,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,

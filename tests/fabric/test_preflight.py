@@ -75,6 +75,7 @@ def test_a_state_bucket_whose_lock_is_free_passes(aws: Aws, state_bucket: str) -
     assert [(row.what, row.state, row.seen) for row in rows] == [
         ("state bucket", "ok", state_bucket),
         ("state lock", "ok", "free"),
+        ("state", "ok", "none yet"),
     ]
 
 

@@ -1,8 +1,10 @@
 locals {
-  # What an instance must know to find everything else; no secret, and nothing that changes by itself.
+  # What an instance must know to find everything else; no secret, and nothing that changes by itself: an instance of an older template
+  # version, started by a rollback or while a rollout goes on, converges to the release of that version.
   instance = merge(local.given, {
     artifact_bucket     = var.artifact_bucket
     collection_key      = var.contract.artifacts.collection
+    collection_sha256   = var.collection_sha256
     drain_seconds       = var.settings.drain_seconds
     environment         = var.environment
     fleet               = var.key

@@ -10,6 +10,12 @@ variable "artifact_bucket" {
   nullable    = false
 }
 
+variable "collection_sha256" {
+  description = "Digest of the collection that an instance of this launch template converges by."
+  type        = string
+  nullable    = false
+}
+
 variable "contract" {
   description = "The decoded contract/instance.yaml: the names that the fabric and the instance share."
   type = object({

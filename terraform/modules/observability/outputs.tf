@@ -5,6 +5,11 @@ locals {
   }, local.partition, "${var.region}.console.aws.amazon.com")
 }
 
+locals {
+  # Not `queue` and `capacity-at-max`: load alone rings them, and going back would add no instance.
+  rollout_whats = ["edge-errors", "first-token", "model-on-cpu", "no-healthy-host", "rejected", "request-latency"]
+}
+
 output "alarm_names" {
   description = "Names of the alarms, by what they watch (\"interactive-first-token\", \"database-cpu\", ...)."
   value       = { for key, alarm in local.alarm_resources : key => alarm.alarm_name }
@@ -28,6 +33,14 @@ output "dashboard_url" {
 output "log_group_arns" {
   description = "ARNs of the log groups: instance, gateway, events."
   value       = { for key, group in aws_cloudwatch_log_group.this : key => group.arn }
+}
+
+output "rollout_alarm_names" {
+  description = "Per fleet the alarms that a bad release rings: while one of them rings, a rollout goes back. At most 10, as an instance refresh takes."
+  value = { for fleet in keys(var.fleets) : fleet => sort([
+    for key, alarm in merge(local.metric_alarms, local.math_alarms) : local.alarm_resources[key].alarm_name
+    if contains(local.rollout_whats, alarm.what) && (startswith(key, "${fleet}-") || (fleet == "interactive" && key == alarm.what))
+  ]) }
 }
 
 output "topic_arn" {

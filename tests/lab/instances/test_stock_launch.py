@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ollama_gpu import collection, environments, models, paths, releases, role_variables
+from ollama_gpu.context import Context
 from ollama_gpu.lab import data, handover, places
 from ollama_gpu.lab.supplies import model
 from ollama_gpu.progress import NoProgress
@@ -59,12 +60,12 @@ def stores(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 @pytest.fixture(scope="module")
 def launched(bench: Bench, stores: data.DataTier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """An instance that a group launched of the stock image, in service or given up."""
-    publish(bench, stores, tmp_path_factory.mktemp("release"))
+    digest = publish(bench, stores, tmp_path_factory.mktemp("release"))
     aws = bench.aws
     template: Any = {
         "ImageId": bench.image("stock"),
         "InstanceType": "g5.xlarge",
-        "UserData": base64.b64encode(user_data(bench, stores).encode()).decode(),
+        "UserData": base64.b64encode(user_data(bench, stores, digest).encode()).decode(),
         "IamInstanceProfile": {"Arn": bench.profile("stock-launch")},
     }
     aws.ec2.create_launch_template(LaunchTemplateName=GROUP, LaunchTemplateData=template)
@@ -85,13 +86,15 @@ def launched(bench: Bench, stores: data.DataTier, tmp_path_factory: pytest.TempP
     bench.look_until(lambda: not bench.look(), "the removal")
 
 
-def publish(bench: Bench, stores: data.DataTier, folder: Path) -> None:
-    """What bootstrap, Terraform and the driver leave in the account for an instance to find."""
+def publish(bench: Bench, stores: data.DataTier, folder: Path) -> str:
+    """What bootstrap, Terraform and the driver leave in the account; returns the digest of the release's collection."""
     aws, environment = bench.aws, environments.load(WHERE, ENVIRONMENT)
     bucket, uploads = CONTRACT.artifact_bucket(aws.identity.account, REGION), "stock-launch-uploads"
     for name in (bucket, uploads):
         aws.s3.create_bucket(Bucket=name)
-    releases.publish(environment, CONTRACT, aws, RELEASE, collection.build(WHERE.repository, folder))
+    archive = collection.build(WHERE.repository, folder)
+    context = Context(WHERE, environment, CONTRACT, aws, {}, ())
+    releases.publish(context, releases.Release(RELEASE, archive.sha256, archive.path))
     variables = role_variables.read(WHERE, environment)
     store = model.find(places.locate(WHERE).cache)
     assert store, "the lab's model has not been made"
@@ -120,14 +123,16 @@ def publish(bench: Bench, stores: data.DataTier, folder: Path) -> None:
         "url": "https://chat.ollama-gpu.test",
     }
     aws.ssm.put_parameter(Name=CONTRACT.parameter("fabric", ENVIRONMENT), Value=json.dumps(fabric), Type="String")
+    return archive.sha256
 
 
-def user_data(bench: Bench, stores: data.DataTier) -> str:
+def user_data(bench: Bench, stores: data.DataTier, digest: str) -> str:
     """The launch template's, as `user_data.tf` makes it; Terraform's plan tests hold the description's form."""
     port = str(bench.aws.endpoint).rsplit(":", 1)[1]
     description = {
         "artifact_bucket": CONTRACT.artifact_bucket(bench.aws.identity.account, REGION),
         "collection_key": CONTRACT.artifacts["collection"],
+        "collection_sha256": digest,
         "drain_seconds": 110,
         "endpoint_url": f"http://aws:{port}",
         "environment": ENVIRONMENT,
@@ -135,7 +140,7 @@ def user_data(bench: Bench, stores: data.DataTier) -> str:
         "group": GROUP,
         "launch_wait_seconds": int(LAUNCH_SECONDS),
         "lifecycle_hooks": CONTRACT.lifecycle_hooks.model_dump(),
-        "parameters": {key: CONTRACT.parameter(key, ENVIRONMENT) for key in ("fabric", "models", "release")},
+        "parameters": {key: CONTRACT.parameter(key, ENVIRONMENT) for key in ("fabric", "models")},
         "region": REGION,
         "release": RELEASE,
         "variables": {

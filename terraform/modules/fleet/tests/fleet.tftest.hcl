@@ -26,10 +26,11 @@ mock_provider "aws" {
 }
 
 variables {
-  all_spot        = false
-  artifact_bucket = "artifacts"
+  all_spot          = false
+  artifact_bucket   = "artifacts"
+  collection_sha256 = "c0ffee"
   contract = {
-    artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{environment}/{file}" }
+    artifacts       = { collection = "collections/{collection_sha256}.tar.gz", models = "models/{environment}/{file}" }
     boot            = { description = "/etc/instance.json", program = "/usr/local/sbin/boot" }
     lifecycle_hooks = { launch = "ready", terminate = "drained" }
     metrics = {
@@ -50,7 +51,7 @@ variables {
   log_group_arns    = { gateway = "arn:aws:logs:us-east-1:123456789012:log-group:gateway", instance = "arn:aws:logs:us-east-1:123456789012:log-group:instance" }
   master_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1-abcdef"
   name              = "test-interactive"
-  parameters        = { fabric = "/test/fabric", image = "/test/image", models = "/test/models", release = "/test/release" }
+  parameters        = { fabric = "/test/fabric", image = "/test/image", models = "/test/models" }
   region            = "us-east-1"
   release           = "r1"
   secret_arns       = { database = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-abcdef" }

@@ -33,10 +33,11 @@ mock_provider "aws" {
 }
 
 variables {
-  all_spot        = false
-  artifact_bucket = "artifacts"
+  all_spot          = false
+  artifact_bucket   = "artifacts"
+  collection_sha256 = "c0ffee"
   contract = {
-    artifacts       = { collection = "releases/{release}/collection.tar.gz", models = "models/{environment}/{file}" }
+    artifacts       = { collection = "collections/{collection_sha256}.tar.gz", models = "models/{environment}/{file}" }
     boot            = { description = "/etc/instance.json", program = "/usr/local/sbin/boot" }
     lifecycle_hooks = { launch = "ready", terminate = "drained" }
     metrics = {
@@ -57,7 +58,7 @@ variables {
   log_group_arns    = { gateway = "arn:aws:logs:us-east-1:123456789012:log-group:gateway", instance = "arn:aws:logs:us-east-1:123456789012:log-group:instance" }
   master_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1-abcdef"
   name              = "test-interactive"
-  parameters        = { fabric = "/test/fabric", image = "/test/image", models = "/test/models", release = "/test/release" }
+  parameters        = { fabric = "/test/fabric", image = "/test/image", models = "/test/models" }
   region            = "us-east-1"
   release           = "r1"
   secret_arns       = { database = "arn:aws:secretsmanager:us-east-1:123456789012:secret:database-abcdef" }
@@ -186,9 +187,9 @@ run "the_role_may_do_what_an_instance_must_and_nothing_of_others" {
   }
   assert {
     condition = { for statement in data.aws_iam_policy_document.release.statement : statement.sid => sort(statement.resources) if contains(["Parameters", "Secrets", "DatabaseMaster", "Artifacts"], statement.sid) } == {
-      Artifacts      = tolist(["arn:aws:s3:::artifacts/models/test/*", "arn:aws:s3:::artifacts/releases/*/collection.tar.gz"])
+      Artifacts      = tolist(["arn:aws:s3:::artifacts/collections/*.tar.gz", "arn:aws:s3:::artifacts/models/test/*"])
       DatabaseMaster = tolist([var.master_secret_arn])
-      Parameters     = tolist(["arn:aws:ssm:us-east-1:123456789012:parameter/test/fabric", "arn:aws:ssm:us-east-1:123456789012:parameter/test/models", "arn:aws:ssm:us-east-1:123456789012:parameter/test/release"])
+      Parameters     = tolist(["arn:aws:ssm:us-east-1:123456789012:parameter/test/fabric", "arn:aws:ssm:us-east-1:123456789012:parameter/test/models"])
       Secrets        = tolist(values(var.secret_arns))
     }
     error_message = "an instance must read its own environment's parameters and secrets and the artifacts, nothing else"

@@ -258,6 +258,20 @@ run "people_being_failed_is_one_alarm_and_batch_is_no_part_of_it" {
   }
 }
 
+# Requirement 10.4
+run "a_rollout_watches_what_a_bad_release_rings_and_nothing_that_load_alone_does" {
+  command = plan
+
+  assert {
+    condition = output.rollout_alarm_names == {
+      batch = ["test-batch-first-token", "test-batch-model-on-cpu", "test-batch-no-healthy-host", "test-batch-rejected", "test-batch-request-latency"]
+      interactive = ["test-edge-errors", "test-interactive-first-token", "test-interactive-model-on-cpu", "test-interactive-no-healthy-host",
+      "test-interactive-rejected", "test-interactive-request-latency"]
+    }
+    error_message = "each fleet's own alarms, the front door's with the interactive one, at most 10 as AWS takes"
+  }
+}
+
 # Requirement 5.5
 run "a_dashboard_shows_gpus_latency_throughput_and_what_explains_them" {
   command = plan

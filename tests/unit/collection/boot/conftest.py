@@ -90,7 +90,6 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loader.exec_module(module)
     for name in ("WORK", "COLLECTIONS", "ANSIBLE", "IMAGE", "ENDED_WELL"):
         monkeypatch.setattr(module, name, tmp_path / name.lower())
-    monkeypatch.setattr(module, "PUBLISHED_WITHIN_SECONDS", 0)
     monkeypatch.setattr(module, "POLL_SECONDS", 0.2)
 
     def nothing_is_missing() -> bool:
@@ -182,10 +181,10 @@ def instance(
     description.write_text("{}")
     booted.change(
         artifact_bucket=bucket,
-        collection_key="releases/{release}/collection.tar.gz",
+        collection_key="collections/{collection_sha256}.tar.gz",
         group=name,
         lifecycle_hooks={"launch": "instance-ready"},
-        parameters={"release": f"/{name}/release"},
+        parameters={},
         region=REGION,
         variables={"ansible_python_interpreter": sys.executable, "folder": str(tmp_path)},
     )
@@ -221,15 +220,13 @@ class Release:
         digest = hashlib.sha256(archive.read_bytes()).hexdigest()
         known = json.loads(self.instance.description.read_text())
         if put:
-            key = known["collection_key"].replace("{release}", name)
+            key = known["collection_key"].replace("{collection_sha256}", digest)
             self.instance.aws("s3").upload_file(str(archive), known["artifact_bucket"], key)
         self.point_at(name, digest)
         return digest
 
     def point_at(self, name: str, digest: str) -> None:
-        parameter = json.loads(self.instance.description.read_text())["parameters"]["release"]
-        value = json.dumps({"release": name, "collection_sha256": digest})
-        self.instance.aws("ssm").put_parameter(Name=parameter, Value=value, Type="String", Overwrite=True)
+        self.instance.change(release=name, collection_sha256=digest)
 
     def archive(self, name: str) -> Path:
         return self.folder / f"{name}.tar.gz"

@@ -35,15 +35,15 @@ def boot(program: ModuleType, instance: Instance, *options: str) -> int:
 def test_a_stock_instance_converges_to_the_release_and_reports_ready_once(
     program: ModuleType, instance: Instance, release: Release
 ) -> None:
-    release.publish("one")
+    digest = release.publish("one")
     assert boot(program, instance) == 0
     assert release.stages() == ["install", "configure"]
     wait_until(lambda: instance.state() == "InService")
 
-    # and a later boot of the same release needs nothing from outside but the release's name
+    # and a later boot of the same release needs nothing from outside
     program.ENDED_WELL.unlink()
     known = json.loads(instance.description.read_text())
-    instance.aws("s3").delete_object(Bucket=known["artifact_bucket"], Key="releases/one/collection.tar.gz")
+    instance.aws("s3").delete_object(Bucket=known["artifact_bucket"], Key=f"collections/{digest}.tar.gz")
     assert boot(program, instance) == 0
     assert release.stages() == ["install", "configure", "configure"]
     assert instance.state() == "InService"
@@ -116,7 +116,12 @@ def test_an_archive_that_is_not_the_releases_is_neither_kept_nor_unpacked(
     program: ModuleType, instance: Instance, release: Release, capfd: pytest.CaptureFixture[str]
 ) -> None:
     digest = release.publish("one")
-    release.point_at("one", "f" * 64)
+    known = json.loads(instance.description.read_text())
+    other, key = "f" * 64, known["collection_key"]
+    source = {"Bucket": known["artifact_bucket"], "Key": key.replace("{collection_sha256}", digest)}
+    target = key.replace("{collection_sha256}", other)
+    instance.aws("s3").copy_object(Bucket=known["artifact_bucket"], Key=target, CopySource=source)
+    release.point_at("one", other)
     assert boot(program, instance) == 1
     printed = capfd.readouterr().out
     assert re.search(
@@ -130,46 +135,25 @@ def test_an_archive_that_is_not_the_releases_is_neither_kept_nor_unpacked(
 def test_an_archive_that_is_not_there_is_named(
     program: ModuleType, instance: Instance, release: Release, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    release.publish("one", put=False)
+    digest = release.publish("one", put=False)
     assert boot(program, instance) == 1
     known = json.loads(instance.description.read_text())
-    source = f"s3://{known['artifact_bucket']}/releases/one/collection.tar.gz"
+    source = f"s3://{known['artifact_bucket']}/collections/{digest}.tar.gz"
     assert "step=collection result=failed seconds=" in (printed := capfd.readouterr().out)
     assert f"cause={source}: " in printed
 
 
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (None, "no release is published in the parameter {name}: run the deploy again"),
-        ('"x"', "the parameter {name} holds no JSON of release and collection_sha256: run the deploy again"),
-        ("{", "the parameter {name} holds no JSON of release and collection_sha256: run the deploy again"),
-    ],
-)
-def test_a_release_that_is_missing_or_malformed_is_said_in_a_sentence(
-    program: ModuleType, instance: Instance, capfd: pytest.CaptureFixture[str], value: str | None, said: str
+@pytest.mark.parametrize("digest", ["", "latest", None])
+def test_a_description_that_names_no_collection_is_said_in_a_sentence(
+    program: ModuleType, instance: Instance, capfd: pytest.CaptureFixture[str], digest: str | None
 ) -> None:
-    name = json.loads(instance.description.read_text())["parameters"]["release"]
-    if value is not None:
-        instance.aws("ssm").put_parameter(Name=name, Value=value, Type="String")
+    instance.change(release="one", collection_sha256=digest)
     assert boot(program, instance) == 1
     printed = capfd.readouterr()
     line = next(line for line in printed.out.splitlines() if "step=release result=failed" in line)
-    assert line.endswith(f"cause={said.format(name=name)}")
+    assert line.endswith("cause=the instance's description names no collection: run the deploy again")
     assert "Traceback" not in printed.out + printed.err
     wait_until(lambda: instance.state() in ("Terminating", "Terminating:Wait", "gone"))
-
-
-def test_it_waits_for_a_release_that_is_being_published(
-    program: ModuleType, instance: Instance, release: Release, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(program, "PUBLISHED_WITHIN_SECONDS", 60)
-    outcome: list[int] = []
-    running = Thread(target=lambda: outcome.append(boot(program, instance)))
-    running.start()
-    release.publish("one")
-    running.join(60)
-    assert outcome == [0]
 
 
 def test_without_a_metadata_service_it_says_that_the_hook_will_time_out(

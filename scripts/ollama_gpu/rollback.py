@@ -1,0 +1,89 @@
+"""Go back to a recorded release: its own Terraform tree, variables, image and collection, by the way of any deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ollama_gpu import deploy, environments, release_archive, release_records
+from ollama_gpu.approval import Approval
+from ollama_gpu.aws import code_of
+from ollama_gpu.console import note
+from ollama_gpu.context import Context
+from ollama_gpu.errors import UserError
+from ollama_gpu.paths import Paths
+from ollama_gpu.progress import ProgressView
+from ollama_gpu.release_records import Record
+from ollama_gpu.releases import Release
+
+
+def run(context: Context, to: int | None, approval: Approval, view: ProgressView) -> dict[str, Any]:
+    """Apply a recorded release again and roll the instances to it; return the outputs.
+
+    ``to`` is its number; None takes the one that served before what stands now. Models stay: they are no part of a
+    rollback, and the set of now is served on. Raises UserError when the release cannot be had any more.
+    """
+    target = release_records.read(context, to) if to is not None else previous(_everything(context))
+    if not target.image:
+        raise UserError(
+            f"Release {target.number} of {target.environment} never stood: its apply did not end.",
+            f"Choose one that was deployed: make releases ENV={target.environment}",
+            status=2,
+        )
+    note(f"rollback: to release {target.number}, {target.release} of {target.began:%Y-%m-%d %H:%M} UTC, {target.image}")
+    _require_image(context, target)
+    folder = context.paths.environment(context.environment.name) / "releases"
+    tree = release_archive.unpack(release_archive.fetch(context, target.archive_sha256), folder)
+    paths = Paths(tree, context.paths.work)
+    past = replace(
+        context,
+        paths=paths,
+        environment=environments.load(paths, context.environment.name),
+        instance_settings=settings(target.instance, context.instance_settings),
+    )
+    release = Release(target.release, target.collection_sha256, archive=None, image=target.image)
+    return deploy.again(context, past, release, target.number, approval, view)
+
+
+def previous(records: Sequence[Record]) -> Record:
+    """Of records sorted newest first, the last deployed one that is not what the newest one brought."""
+    if not records:
+        raise UserError("Nothing was deployed here yet.", "There is nothing to go back to.", status=2)
+    for record in records:
+        if record.outcome == "deployed" and record.content != records[0].content:
+            return record
+    raise UserError(
+        f"Release {records[0].number} is the only one that {records[0].environment} ever had.",
+        "There is nothing to go back to.",
+        status=2,
+    )
+
+
+def settings(then: dict[str, Any] | None, now: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Terraform's variable `instance`: the roles' variables of then; where ENV=local's AWS answers is of now."""
+    if "endpoint_url" not in {**(then or {}), **(now or {})}:
+        return then
+    if not then or not now:
+        return now  # the lab has come or gone since
+    return {**then, "endpoint_url": now["endpoint_url"]}
+
+
+def _everything(context: Context) -> list[Record]:
+    return release_records.listed(context, None)
+
+
+def _require_image(context: Context, target: Record) -> None:
+    try:
+        found = context.aws.ec2.describe_images(ImageIds=[target.image])["Images"]
+    except ClientError as error:
+        if not code_of(error).startswith("InvalidAMIID"):
+            raise
+        found = []
+    if not found:
+        raise UserError(
+            f"The image {target.image} of release {target.number} is gone.",
+            f"Check out {target.release}, bake it again and deploy it from there.",
+        )

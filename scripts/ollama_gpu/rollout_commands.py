@@ -1,0 +1,58 @@
+"""The command `ollama-gpu rollout`: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ollama_gpu.releases_commands import refuse_before
+
+rollout = typer.Typer(help="What brings a new version to running instances.", rich_markup_mode=None)
+
+Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@rollout.callback(invoke_without_command=True)
+def show(context: typer.Context, env: Env = "local", json: Json = False) -> None:
+    """Per fleet: the newest version, what the instances run, and the last rollout."""
+    if context.invoked_subcommand is None:
+        status(env, json)
+    else:
+        refuse_before(context)
+
+
+@rollout.command()
+def status(env: Env = "local", json: Json = False) -> None:
+    """Per fleet: the newest version, what the instances run, and the last rollout."""
+    from ollama_gpu import rollout as steps
+    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.deployed import deployed
+
+    seen = steps.describe(*deployed(env))
+    if json:
+        print_json(seen)
+    else:
+        print_table(f"ENV={env}: rollout", ("what", "seen"), flatten(seen))
+
+
+@rollout.command()
+def follow(env: Env = "local") -> None:
+    """Follow a rollout that goes on to its end, and finish what its deploy left."""
+    from ollama_gpu import deploy
+    from ollama_gpu.deployed import deployed
+    from ollama_gpu.progress import progress_view
+
+    deploy.resume(*deployed(env), progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False))
+
+
+@rollout.command()
+def cancel(env: Env = "local") -> None:
+    """Take back a rollout that goes on: the instances return to the version before."""
+    from ollama_gpu import deploy
+    from ollama_gpu.deployed import deployed
+    from ollama_gpu.progress import progress_view
+
+    deploy.take_back(*deployed(env), progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False))

@@ -1,0 +1,120 @@
+"""Records of releases in a real bucket: numbered once, written as a deploy goes, told as it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ollama_gpu import release_archive, release_diff
+from ollama_gpu import release_records as records
+from ollama_gpu.context import Context
+from ollama_gpu.embedded_aws.process import Endpoint
+from ollama_gpu.errors import UserError
+from ollama_gpu.release_records import Keeper
+from ollama_gpu.releases import Release
+from ollama_gpu.terraform.errors import Interrupted
+
+from .releases import bucketed
+
+RELEASE = Release("0123456789ab", "c" * 64)
+OUTPUTS = {"image_id": "ami-1", "fleets": {"interactive": {"launch_template": {"latest_version": 7}}}}
+
+
+@pytest.fixture
+def context(client: Callable[[str], Any], endpoint: Endpoint, name: str, tmp_path: Path) -> Context:
+    made = bucketed(client, endpoint, name, tmp_path)
+    client("s3").put_object(Bucket=f"{name}-state", Key=made.environment.state_key, Body=b"{}")
+    return made
+
+
+def deploy(context: Context, action: Callable[[Keeper], None] = lambda keeper: keeper.rolling(OUTPUTS)) -> int:
+    keeper = records.begin(context, RELEASE)
+    with records.kept(keeper):
+        action(keeper)
+    return keeper.record.number
+
+
+def failing(error: BaseException, *, rolling: bool = False) -> Callable[[Keeper], None]:
+    def action(keeper: Keeper) -> None:
+        if rolling:
+            keeper.rolling(OUTPUTS)
+        raise error
+
+    return action
+
+
+def test_where_nothing_was_deployed_there_is_no_record(context: Context) -> None:
+    assert records.listed(context) == []
+    with pytest.raises(UserError, match="local has no release 1"):
+        records.read(context, 1)
+
+
+def test_a_deploy_is_recorded_with_what_it_takes_to_bring_it_again(context: Context) -> None:
+    number = deploy(context)
+    found = records.read(context, number)
+    assert (found.outcome, found.release, found.image, found.templates) == (
+        "deployed",
+        "0123456789ab",
+        "ami-1",
+        {"interactive": "7"},
+    )
+    assert found.by.startswith("arn:aws:")
+    assert found.ended is not None
+    assert found.ended >= found.began
+    assert found.state_version
+    kept = release_archive.fetch(context, found.archive_sha256)
+    assert "terraform/environments/local.tfvars" in release_archive.texts(kept)
+    assert records.stands(context, RELEASE)
+    assert not records.stands(context, Release("another", "c" * 64))
+
+
+@pytest.mark.parametrize(
+    ("error", "rolling", "outcome", "cause"),
+    [
+        (UserError("The apply failed.", "Mend it."), False, "failed", "The apply failed."),
+        (ZeroDivisionError("a defect"), True, "failed", "ZeroDivisionError: a defect"),
+        (Interrupted("apply", "local", hard=False), False, "interrupted", ""),
+        (KeyboardInterrupt(), False, "interrupted", ""),
+        (KeyboardInterrupt(), True, "rolling out", ""),
+    ],
+)
+def test_the_record_says_how_it_ended(
+    context: Context, error: BaseException, rolling: bool, outcome: str, cause: str
+) -> None:
+    with pytest.raises(type(error)):
+        deploy(context, failing(error, rolling=rolling))
+    found = records.listed(context)[0]
+    assert (found.outcome, found.cause) == (outcome, cause)
+    assert not records.stands(context, RELEASE)
+    assert (records.reopen(context) is not None) == (outcome == "rolling out")
+
+
+def test_no_two_deploys_share_a_number(context: Context) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        numbers = list(pool.map(lambda _: records.begin(context, RELEASE).record.number, range(4)))
+    assert sorted(numbers) == [1, 2, 3, 4]
+    assert [record.number for record in records.listed(context)] == [4, 3, 2, 1]
+    assert [record.number for record in records.listed(context, 2)] == [4, 3]
+
+
+def test_ten_comes_after_nine(context: Context) -> None:
+    for _ in range(10):
+        records.begin(context, RELEASE)
+    assert records.listed(context, 1)[0].number == 10
+
+
+def test_an_archive_that_was_tampered_with_is_refused(context: Context, client: Callable[[str], Any]) -> None:
+    first, second = deploy(context), deploy(context)
+    assert release_diff.compare(context, first, second)["files"] == {}
+    digest = records.read(context, first).archive_sha256
+    bucket, key = context.contract.artifacts["bucket"], f"local/releases/{digest}.tar.gz"
+    client("s3").put_object(Bucket=bucket, Key=key, Body=b"something else")
+    with pytest.raises(UserError, match="is not what was put there"):
+        release_diff.compare(context, first, second)
+    client("s3").delete_object(Bucket=bucket, Key=key)
+    with pytest.raises(UserError, match="does not exist any more"):
+        release_archive.fetch(context, digest)

@@ -1,0 +1,158 @@
+"""What follows a first deploy: another release, one that fails, the way back, a broken state. In this order."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ollama_gpu import contract
+from ollama_gpu.paths import locate
+from tests.fabric import checkout
+from tests.fabric.driver import Driver, Run
+
+AGREED = contract.load(locate().contract)
+STATE = {"Bucket": AGREED.state_bucket("123456789012", "us-east-1"), "Key": "local/terraform.tfstate"}
+VARIABLES = "terraform/environments/local.tfvars"
+
+
+class Fleet:
+    """The interactive fleet as AWS has it."""
+
+    def __init__(self, aws: Any, deployed: dict[str, Any]) -> None:
+        self._asg, self._ec2 = aws("autoscaling"), aws("ec2")
+        self.name = deployed["fleets"]["interactive"]["group_name"]
+        self.template = deployed["fleets"]["interactive"]["launch_template"]["id"]
+
+    def versions(self) -> Counter[str]:
+        group = self._asg.describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])["AutoScalingGroups"][0]
+        return Counter(each["LaunchTemplate"]["Version"] for each in group["Instances"])
+
+    def refreshes(self) -> list[Any]:
+        return list(self._asg.describe_instance_refreshes(AutoScalingGroupName=self.name)["InstanceRefreshes"])
+
+    def told(self, version: str) -> Any:
+        """What the instances of a template version are told of themselves."""
+        answer = self._ec2.describe_launch_template_versions(LaunchTemplateId=self.template, Versions=[version])
+        user_data = base64.b64decode(answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"]).decode()
+        return json.loads(next(line for line in user_data.splitlines() if line.startswith("{")))
+
+
+@pytest.fixture(scope="module")
+def fleet(aws: Any, deployed: dict[str, Any]) -> Fleet:
+    return Fleet(aws, deployed)
+
+
+@pytest.fixture(scope="module")
+def colleague(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Driver:
+    """The same environment, deployed from another checkout."""
+    return replace(driver, tree=checkout.make(tmp_path_factory.mktemp("checkout")))
+
+
+@pytest.fixture(scope="module")
+def second(colleague: Driver, deployed: dict[str, Any]) -> Run:
+    """A deploy from there, with a variable changed that instances are told."""
+    checkout.change(colleague.tree, VARIABLES, "min_size       = 2", "min_size       = 2\n    drain_seconds  = 97")
+    checkout.commit(colleague.tree)
+    return colleague.run("deploy", "--env", "local", "--no-lab", "--json", seconds=900)
+
+
+def releases(driver: Driver) -> list[Any]:
+    return list(driver.run("releases", "--env", "local", "--json").json)
+
+
+def test_the_first_deploy_rolled_nothing_and_is_on_record(
+    driver: Driver, fleet: Fleet, deployed: dict[str, Any]
+) -> None:
+    assert fleet.refreshes() == []
+    # The interrupted try may have come to an end of its own kind before; repeated deploys of the same add nothing.
+    assert [record["outcome"] for record in releases(driver)] == ["deployed", "interrupted"]
+    assert releases(driver)[0]["image"] == deployed["image_id"]
+
+
+def test_a_changed_variable_reaches_every_instance_by_a_refresh(second: Run, fleet: Fleet, driver: Driver) -> None:
+    assert second.status == 0, second.err
+    (refresh,) = fleet.refreshes()
+    version = str(second.json["fleets"]["interactive"]["launch_template"]["latest_version"])
+    assert refresh["Status"] == "Successful"
+    assert (refresh["Preferences"]["MinHealthyPercentage"], refresh["Preferences"]["AutoRollback"]) == (100, True)
+    assert f"to version {version}: InProgress" in second.err, "nobody was shown how it goes"
+    assert fleet.versions() == Counter({version: 2})
+    assert fleet.told(version)["drain_seconds"] == 97
+    newest = releases(driver)[0]
+    assert (newest["outcome"], newest["templates"]["interactive"]) == ("deployed", version)
+
+
+def test_a_change_that_terraform_cannot_apply_fails_and_no_instance_follows_it(
+    second: Run, colleague: Driver, fleet: Fleet
+) -> None:
+    before = fleet.versions()
+    checkout.change(colleague.tree, VARIABLES, "drain_seconds  = 97", "drain_seconds  = 50")
+    (colleague.tree / "terraform" / "bad.tf").write_text(
+        'resource "aws_iam_role_policy_attachment" "bad" {\n'
+        '  role       = "nobody-has-this-role"\n'
+        '  policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"\n'
+        "}\n"
+    )
+    checkout.commit(colleague.tree)
+    failed = colleague.run("deploy", "--env", "local", "--no-lab", seconds=900)
+    assert failed.refused("nobody-has-this-role not found")
+    newest = releases(colleague)[0]
+    assert (newest["outcome"], "nobody-has-this-role" in newest["cause"]) == ("failed", True)
+    assert fleet.versions() == before
+    assert len(fleet.refreshes()) == 1
+
+
+def test_a_rollback_brings_back_the_release_that_served_from_its_own_tree(
+    second: Run, driver: Driver, fleet: Fleet
+) -> None:
+    (_, served, *_) = releases(driver)
+    back = driver.make("rollback", "ENV=local", "JSON=1", seconds=900)
+    assert back.status == 0, back.err
+    newest = releases(driver)[0]
+    assert (newest["outcome"], newest["reapplies"]) == ("deployed", served["number"])
+    same = ("release", "image", "archive_sha256", "collection_sha256", "instance")
+    assert all(newest[name] == served[name] for name in same)
+    version = str(back.json["fleets"]["interactive"]["launch_template"]["latest_version"])
+    assert fleet.versions() == Counter({version: 2})
+    assert fleet.told(version)["drain_seconds"] == 97
+    assert back.json["release"] == served["release"]
+
+
+def test_the_difference_between_two_releases_is_told(driver: Driver, second: Run) -> None:
+    bad, served = (record["number"] for record in releases(driver)[1:3])
+    found = driver.run("releases", "diff", str(served), str(bad), "--env", "local").out
+    assert "-    drain_seconds  = 97" in found
+    assert "+    drain_seconds  = 50" in found
+    assert "nobody-has-this-role" in found
+
+
+def test_a_state_that_is_truncated_and_one_that_is_deleted_are_refused_and_brought_back(
+    driver: Driver, aws: Any, second: Run
+) -> None:
+    s3 = aws("s3")
+    whole = s3.get_object(**STATE)["Body"].read()
+    s3.put_object(**STATE, Body=whole[: len(whole) // 2])
+    assert driver.run("deploy", "--env", "local", "--no-lab").refused("no JSON", "ollama-gpu state list")
+    restore(driver)
+    s3.delete_object(**STATE)
+    assert driver.run("deploy", "--env", "local", "--no-lab").refused("deleted on", "ollama-gpu state list")
+    restore(driver)
+    plan = driver.run("plan", "--env", "local", "--json")
+    assert plan.status == 0, plan.err
+    # This checkout is another release than the one that stands: its tags, and the variable that it does not have.
+    assert plan.json["counts"]["create"] == plan.json["counts"]["delete"] == plan.json["counts"]["replace"] == 0
+
+
+def restore(driver: Driver) -> None:
+    """Bring the newest sound version back; without the environment's name that is refused."""
+    versions = driver.run("state", "list", "--env", "local", "--json").json
+    assert versions[0]["problem"]
+    sound = next(version for version in versions if not version["problem"])
+    assert driver.run("state", "restore", sound["identifier"], "--env", "local").refused("--confirm local")
+    done = driver.run("state", "restore", sound["identifier"], "--env", "local", "--confirm", "local")
+    assert done.status == 0, done.err

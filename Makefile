@@ -10,7 +10,7 @@ JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
 YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(READS) deploy destroy unlock bake models local-down test bench docs lock
+.PHONY: help setup $(READS) deploy destroy unlock bake backup restore drill models local-down test bench docs lock
 
 help: ## list the verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,6 +42,15 @@ unlock: setup ## release the lock of a run that is dead, by its LOCK id
 
 bake: setup ## make the machine image and publish it (FORCE=1: although its content is unchanged)
 	@$(OLLAMA_GPU) bake --env $(ENV) $(JSON_FLAG) $(if $(filter-out 0,$(FORCE)),--force)
+
+backup: setup ## back up now (LIST=1: what there is to go back to; ONLY=part)
+	@$(OLLAMA_GPU) backup $(if $(filter-out 0,$(LIST)),list,now $(foreach part,$(ONLY),--only $(part))) --env $(ENV) $(JSON_FLAG)
+
+restore: setup ## bring back what a backup has (POINT=id of the list, ONLY="database uploads")
+	@$(OLLAMA_GPU) restore --env $(ENV) $(if $(POINT),--point $(POINT)) $(foreach part,$(ONLY),--only $(part)) $(JSON_FLAG) $(YES_FLAGS)
+
+drill: setup ## destroy the data for real, restore them, prove that they are back
+	@$(OLLAMA_GPU) drill --env $(ENV) $(JSON_FLAG) $(YES_FLAGS)
 
 models: setup ## the models that instances serve (PUBLISH="NAME ...": make these the set)
 	@$(OLLAMA_GPU) models $(if $(PUBLISH),publish $(PUBLISH),list $(JSON_FLAG)) --env $(ENV)

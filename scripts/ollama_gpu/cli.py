@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ollama_gpu.backup_commands import backup, drill, restore
 from ollama_gpu.bake.commands import bake
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
@@ -26,6 +27,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(bake)
+app.add_typer(backup, name="backup")
+app.command()(restore)
+app.command()(drill)
 app.add_typer(lab, name="lab")
 app.add_typer(models, name="models")
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ollama_gpu import (
+    backup,
     bootstrap,
     checks,
     collection,
@@ -21,6 +22,7 @@ from ollama_gpu import (
     verify,
 )
 from ollama_gpu.approval import Approval
+from ollama_gpu.backup import database
 from ollama_gpu.checks import Check
 from ollama_gpu.console import note
 from ollama_gpu.context import Context, embedded_aws
@@ -62,10 +64,12 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     plan = fabric.plan()
     if plan.changes:
         approval.obtain(context.environment, plan.review)
+        backup.before_upgrade(context, fabric.outputs(), view)
         _publish(context)  # before the apply: the first instances boot while it is still going on
         fabric.apply(plan)
     else:
         note("plan: no changes")
+        backup.before_upgrade(context, fabric.outputs(), view)
         _publish(context)
 
     outputs = fabric.outputs()
@@ -78,10 +82,16 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     return outputs
 
 
+def door(context: Context, outputs: dict[str, Any]) -> verify.Door:
+    """Where an environment's users go."""
+    return Plane(context).door if context.environment.embedded else verify.Door(outputs["url"])
+
+
 def verify_chat(context: Context, outputs: dict[str, Any]) -> verify.Chat:
     """A chat at the environment's front door, as the first administrator."""
-    door = Plane(context).door if context.environment.embedded else verify.Door(outputs["url"])
-    return verify.chat(door, secret_values.administrator(context.environment, context.contract, context.aws))
+    return verify.chat(
+        door(context, outputs), secret_values.administrator(context.environment, context.contract, context.aws)
+    )
 
 
 def _prove(context: Context, outputs: dict[str, Any]) -> None:
@@ -128,6 +138,7 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
     plan = fabric.plan(destroy=True)
     if plan.changes:
         approval.obtain(context.environment, plan.review, destroying=True)
+        database.forget_restored(context.aws, f"{context.contract.project}-{context.environment.name}-database")
         fabric.apply(plan)
     images.forget(context.environment, context.contract, context.aws)
     releases.forget(context.environment, context.contract, context.aws)
@@ -144,7 +155,8 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
 def _publish(context: Context) -> None:
     archive = collection.build(context.paths.repository, context.paths.environment(context.environment.name))
     release = releases.current(context.paths.repository)
-    if releases.publish(context.environment, context.contract, context.aws, release, archive):
+    open_webui = releases.open_webui(context.paths, context.environment)
+    if releases.publish(context.environment, context.contract, context.aws, release, archive, open_webui):
         note(f"release: {release} is published, its collection has sha256 {archive.sha256[:12]}")
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+from ollama_gpu import role_variables
 from ollama_gpu.aws import Aws, delete_parameter, parameter, put_parameter
 from ollama_gpu.collection import Archive
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
+from ollama_gpu.paths import Paths
 
 
 def current(repository: Path) -> str:
@@ -30,13 +34,35 @@ def current(repository: Path) -> str:
     return described.stdout.strip()
 
 
-def publish(environment: Environment, contract: Contract, aws: Aws, release: str, archive: Archive) -> bool:
+def open_webui(paths: Paths, environment: Environment) -> str:
+    """The Open WebUI that this checkout brings to an environment: its image, or the package that it is built of."""
+    role = paths.repository / "ansible_collections" / "ollama" / "gpu" / "roles" / "open_webui"
+    variables = role_variables.load(role / "defaults" / "main.yml") | role_variables.read(paths, environment)
+    if variables["open_webui_image_build"]:
+        return next(line for line in (role / "files/image/open-webui.lock").read_text().split() if "==" in line)
+    image = str(variables["open_webui_image"])
+    named = re.fullmatch(r"{{ *(\w+) *}}", image)
+    return str(variables.get(named[1], image)) if named else image
+
+
+def published(environment: Environment, contract: Contract, aws: Aws) -> dict[str, Any] | None:
+    """What instances converge to now; None before the first deploy."""
+    value = parameter(aws, contract.parameter("release", environment.name))
+    return None if value is None else dict(json.loads(value))
+
+
+def publish(
+    environment: Environment, contract: Contract, aws: Aws, release: str, archive: Archive, open_webui: str
+) -> bool:
     """Put the release's collection into the artifact bucket and name it in the parameter that instances read.
+
+    ``open_webui`` is named beside it: the next deploy asks which one runs before it migrates the database.
 
     False when exactly this is published already. The archive comes first: whoever reads the parameter finds it there.
     """
     name = contract.parameter("release", environment.name)
-    value = json.dumps({"release": release, "collection_sha256": archive.sha256}, sort_keys=True)
+    said = {"release": release, "collection_sha256": archive.sha256, "open_webui": open_webui}
+    value = json.dumps(said, sort_keys=True)
     if parameter(aws, name) == value:
         return False
     aws.s3.put_object(

@@ -77,7 +77,10 @@ def test_a_buckets_lost_objects_come_back_and_those_that_are_there_stay(
     for key in ("lost", "marked", "kept"):
         s3.put_object(Bucket=bucket, Key=key, Body=f"{key} before".encode(), Metadata={"of": key})
     job = back_up(client, vault, f"arn:aws:s3:::{bucket}")
-    assert (job["State"], job["BackupSizeInBytes"]) == ("COMPLETED", len("lost before" + "marked before" + "kept before"))
+    assert (job["State"], job["BackupSizeInBytes"]) == (
+        "COMPLETED",
+        len("lost before" + "marked before" + "kept before"),
+    )
 
     for version in s3.list_object_versions(Bucket=bucket, Prefix="lost")["Versions"]:
         s3.delete_object(Bucket=bucket, Key="lost", VersionId=version["VersionId"])
@@ -100,7 +103,9 @@ def test_a_bucket_without_versions_is_refused(client: Client, vault: str, name: 
         back_up(client, vault, f"arn:aws:s3:::{name}-plain")
 
 
-def test_a_database_is_restored_beside_the_old_one_and_takes_its_name(client: Client, vault: str, database: str) -> None:
+def test_a_database_is_restored_beside_the_old_one_and_takes_its_name(
+    client: Client, vault: str, database: str
+) -> None:
     rds, backup, name = client("rds"), client("backup"), database.split(":")[-1]
     job = back_up(client, vault, database)
     [point] = backup.list_recovery_points_by_backup_vault(BackupVaultName=vault, ByResourceType="RDS")["RecoveryPoints"]
@@ -181,5 +186,7 @@ def test_a_vault_with_points_is_kept_until_they_are_deleted(client: Client, vaul
     backup.delete_recovery_point(BackupVaultName=vault, RecoveryPointArn=point)
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         backup.describe_recovery_point(BackupVaultName=vault, RecoveryPointArn=point)
-    assert client("rds").describe_db_snapshots(SnapshotType="awsbackup", DBInstanceIdentifier=vault)["DBSnapshots"] == []
+    assert (
+        client("rds").describe_db_snapshots(SnapshotType="awsbackup", DBInstanceIdentifier=vault)["DBSnapshots"] == []
+    )
     backup.delete_backup_vault(BackupVaultName=vault)

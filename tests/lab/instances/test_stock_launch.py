@@ -91,7 +91,7 @@ def publish(bench: Bench, stores: data.DataTier, folder: Path) -> None:
     bucket, uploads = CONTRACT.artifact_bucket(aws.identity.account, REGION), "stock-launch-uploads"
     for name in (bucket, uploads):
         aws.s3.create_bucket(Bucket=name)
-    releases.publish(environment, CONTRACT, aws, RELEASE, collection.build(WHERE.repository, folder))
+    releases.publish(environment, CONTRACT, aws, RELEASE, collection.build(WHERE.repository, folder), "none")
     variables = role_variables.read(WHERE, environment)
     store = model.find(places.locate(WHERE).cache)
     assert store, "the lab's model has not been made"

@@ -1,8 +1,8 @@
 """AWS Backup: selections, jobs, restore testing, vault policies and notifications.
 
 moto 5.2.5 has plans, vaults and their lock; it lacks selections, UpdateBackupPlan, jobs and recovery points,
-restore testing plans and their selections, a vault's access policy and notifications, reads tags only under a path with a final
-slash, and keeps the name of a deleted plan for ever.
+restore testing plans and their selections, a vault's access policy and notifications, reads tags only under
+a path with a final slash, and keeps the name of a deleted plan for ever.
 """
 
 from __future__ import annotations

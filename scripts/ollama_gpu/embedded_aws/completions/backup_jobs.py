@@ -214,9 +214,7 @@ def _point(response: Any) -> dict[str, Any]:
     return point
 
 
-def _listed(
-    found: dict[str, dict[str, Any]], asked: dict[str, Any], fields: dict[str, str]
-) -> list[dict[str, Any]]:
+def _listed(found: dict[str, dict[str, Any]], asked: dict[str, Any], fields: dict[str, str]) -> list[dict[str, Any]]:
     wanted = {field: asked[name] for name, field in fields.items() if asked.get(name)}
     matching = [each for each in found.values() if all(each.get(field) == value for field, value in wanted.items())]
     return sorted(matching, key=lambda each: each["CreationDate"], reverse=True)

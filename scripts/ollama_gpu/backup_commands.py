@@ -76,7 +76,9 @@ def restore(
     chosen = points.choose(found, point, only or ())
     approval = Approval(yes, confirm)
     steps.agree(context, chosen, approval)
-    _print(f"ENV={env}: restored", steps.restore(context, protected, chosen, approval, _view()).as_dict(), json)
+    restored = steps.restore(context, protected, chosen, _view())
+    steps.settle(context, protected, restored, approval, _view())
+    _print(f"ENV={env}: restored", restored.as_dict(), json)
 
 
 def drill(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json: Json = False) -> None:

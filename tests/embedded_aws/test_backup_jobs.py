@@ -123,6 +123,13 @@ def test_a_database_is_restored_beside_the_old_one_and_takes_its_name(
     assert done["Status"] == "COMPLETED", done.get("StatusMessage")
     assert done["CreatedResourceArn"] == f"{database}-restored"
 
+    beside = rds.describe_db_instances(DBInstanceIdentifier=f"{name}-restored")["DBInstances"][0]
+    assert "MasterUserSecret" not in beside
+    for _ in range(2):
+        rds.modify_db_instance(DBInstanceIdentifier=f"{name}-restored", ManageMasterUserPassword=True)
+        managed = rds.describe_db_instances(DBInstanceIdentifier=f"{name}-restored")["DBInstances"][0]
+        assert managed["MasterUserSecret"] == beside.setdefault("MasterUserSecret", managed["MasterUserSecret"])
+
     old = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
     rds.modify_db_instance(DBInstanceIdentifier=name, NewDBInstanceIdentifier=f"{name}-old", ApplyImmediately=True)
     rds.modify_db_instance(DBInstanceIdentifier=f"{name}-restored", NewDBInstanceIdentifier=name, ApplyImmediately=True)

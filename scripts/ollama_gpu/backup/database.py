@@ -41,6 +41,24 @@ def metadata(backup: Any, vault: str, point: str, name: str) -> dict[str, str]:
     return {**said, "DBInstanceIdentifier": name}
 
 
+def manage_password(aws: Aws, name: str, key: str) -> None:
+    """Let AWS make, keep and rotate the master's password of a restored server: a restore leaves the snapshot's.
+
+    Before it gets the name: instances read that secret when they cannot sign in, and Terraform expects it.
+    """
+    rds = aws.client("rds")
+    rds.modify_db_instance(
+        DBInstanceIdentifier=name, ManageMasterUserPassword=True, MasterUserSecretKmsKeyId=key, ApplyImmediately=True
+    )
+
+    def managed() -> bool:
+        found = _described(rds, name)
+        secret = (found or {}).get("MasterUserSecret", {})
+        return bool(found and secret.get("SecretStatus") == "active" and found["DBInstanceStatus"] == "available")
+
+    wait_until(managed, f"the database {name} to have a managed password", SECONDS, every=1)
+
+
 def put_in_place(aws: Aws, name: str, restored: str, moment: str) -> str | None:
     """Give ``restored`` the name; returns what the server that had it is called now, None when there was none.
 

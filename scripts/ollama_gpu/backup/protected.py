@@ -14,11 +14,15 @@ RESTORABLE = ("database", "uploads", "models", CONFIGURATION)
 
 @dataclass(frozen=True)
 class Protected:
-    """``resources`` are ARNs by part: database, uploads, models (the artifact bucket) and files (EFS)."""
+    """``resources`` are ARNs by part: database, uploads, models (the artifact bucket) and files (EFS).
+
+    ``key`` is the KMS key of the stores and their secrets.
+    """
 
     vault: str
     backup_role: str
     restore_role: str
+    key: str
     resources: dict[str, str]
 
     def part(self, arn: str) -> str | None:
@@ -30,7 +34,8 @@ def of(outputs: dict[str, Any], environment: str) -> Protected:
     """Read the outputs. Raises UserError where the fabric was applied before backups could be asked for."""
     try:
         said = outputs["backup"]
-        return Protected(said["vault_name"], said["backup_role_arn"], said["restore_role_arn"], said["resources"])
+        roles = said["backup_role_arn"], said["restore_role_arn"]
+        return Protected(said["vault_name"], *roles, outputs["key_arns"]["data"], said["resources"])
     except KeyError as error:
         raise UserError(
             f"The state of ENV={environment} does not say what to back up.", f"Run: make deploy ENV={environment}"

@@ -48,10 +48,8 @@ def agree(context: Context, chosen: Mapping[str, Point], approval: Approval) -> 
     approval.agree(context.environment, f"{', '.join(chosen)} of {context.environment.name}")
 
 
-def restore(
-    context: Context, protected: Protected, chosen: Mapping[str, Point], approval: Approval, view: ProgressView
-) -> Restored:
-    """Restore each part from its point; a database serves again before Terraform takes note of it.
+def restore(context: Context, protected: Protected, chosen: Mapping[str, Point], view: ProgressView) -> Restored:
+    """Restore each part from its point; what was restored serves when this returns. `settle` must follow.
 
     Raises UserError with AWS's reasons when a job fails: then no server was renamed and nothing was configured.
     """
@@ -79,9 +77,9 @@ def restore(
         configuration.restore(context, record)
     replaced = None
     if "database" in chosen:
+        database.manage_password(context.aws, restored, protected.key)
         replaced = database.put_in_place(context.aws, server, restored, moment)
-        note(f"database: {server} answers with what {chosen['database'].id} has")
-        _take_note(context, server, approval, view)
+        note(f"database: {server} has what {chosen['database'].id} has")
     if replaced:
         note(f"database: the former server is called {replaced} and costs as before. When nobody needs it any more:")
         note(f"  aws rds delete-db-instance --db-instance-identifier {replaced} --skip-final-snapshot")
@@ -94,8 +92,14 @@ def _bucket_metadata(arn: str) -> dict[str, str]:
     return {"DestinationBucketName": arn.split(":")[-1], "NewBucket": "false", "CreationToken": str(uuid.uuid4())}
 
 
-def _take_note(context: Context, server: str, approval: Approval, view: ProgressView) -> None:
-    """Terraform's state learns which server has the name now, and the server what its restore left out."""
+def settle(context: Context, protected: Protected, restored: Restored, approval: Approval, view: ProgressView) -> None:
+    """Terraform's state learns which server has the name now, and the server what its restore left out.
+
+    Raises UserError when the plan is not approved or fails: the data are back all the same, and a deploy does the rest.
+    """
+    if "database" not in restored.points:
+        return
+    server = database.name_of(protected.resources["database"])
     fabric = Fabric(context, view)
     fabric.init()
     fabric.adopt(database.ADDRESS, server)

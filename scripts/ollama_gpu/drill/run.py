@@ -66,7 +66,7 @@ def run(context: Context, protected: Protected, site: Site, approval: Approval, 
     began = time.monotonic()
     found = points.read(context, protected, points.records(context))
     chosen = points.choose(found, taken.backup, PARTS)
-    restored = restore.restore(context, protected, chosen, approval, view)
+    restored = restore.restore(context, protected, chosen, view)
     wait_until(lambda: not _is_down(site), "the site to answer again", _SERVES_SECONDS)
     _require_nothing_missing(site.missing(written), "restored")
     recovery = time.monotonic() - began
@@ -84,7 +84,8 @@ def run(context: Context, protected: Protected, site: Site, approval: Approval, 
         destroyed_objects=destroyed,
         proved=written.counts(),
     )
-    note(f"drill: {_counted(report.proved)} are back, by content")
+    note(f"drill: {_counted(report.proved)} are back, by content, after {report.recovery_time_seconds:.0f} s")
+    restore.settle(context, protected, restored, approval, view)
     return report
 
 

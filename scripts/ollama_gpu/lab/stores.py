@@ -40,7 +40,7 @@ def wanted(aws: Aws, contract: Contract, environment: str) -> Stores | None:
     found = _server(aws, hosts[0])
     if found is None:
         return Stores(*hosts, DataSecrets("", "", token["auth_token"]), "")
-    master = _secret(aws, found["MasterUserSecret"]["SecretArn"])
+    master = _secret(aws, found["MasterUserSecret"]["SecretArn"]) if "MasterUserSecret" in found else None
     if master is None:
         return None
     secrets = DataSecrets(master["username"], master["password"], token["auth_token"])

@@ -118,6 +118,8 @@ def _make_database(account: str, region: str, content: Content, metadata: dict[s
     finally:
         snapshot.snapshot_type = "awsbackup"
     database.status = "creating"
+    if database.manage_master_user_password:  # the password is the snapshot's; whoever wants it managed asks again
+        database.update(manage_master_user_password=False)
     for key in ("DeletionProtection", "MultiAZ"):
         name = {"DeletionProtection": "deletion_protection", "MultiAZ": "multi_az"}[key]
         setattr(database, name, metadata.get(key) == "true")

@@ -251,7 +251,7 @@ TIERS = (
     Tier(
         "serving",
         "make deploy ENV=local: chats, a browser, limits, figures, security from outside",
-        suite(*(f"tests/serving/test_{name}.py" for name in ("chat", "security", "limits", "browser"))),
+        suite(*(f"tests/serving/test_{name}.py" for name in ("chat", "security", "limits", "browser", "drill"))),
         lane="",  # it measures how the product behaves under load: its own
     ),
     Tier("faults", "what breaks and what drains while people chat", faults, lane=""),

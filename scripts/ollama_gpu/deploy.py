@@ -64,12 +64,12 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     plan = fabric.plan()
     if plan.changes:
         approval.obtain(context.environment, plan.review)
-        backup.before_upgrade(context, fabric.outputs(), view)
+        backup.before_upgrade(context, fabric.outputs, view)
         _publish(context)  # before the apply: the first instances boot while it is still going on
         fabric.apply(plan)
     else:
         note("plan: no changes")
-        backup.before_upgrade(context, fabric.outputs(), view)
+        backup.before_upgrade(context, fabric.outputs, view)
         _publish(context)
 
     outputs = fabric.outputs()

@@ -188,10 +188,10 @@ def test_a_secrets_version_that_is_gone_is_said(
 class TestBeforeAnUpgrade:
     """Another Open WebUI migrates the database: a backup of it comes first, and only then."""
 
-    def outputs(self, protected: Protected) -> dict[str, Any]:
+    def outputs(self, protected: Protected) -> Callable[[], dict[str, Any]]:
         roles = {"backup_role_arn": protected.backup_role, "restore_role_arn": protected.restore_role}
         said = {"vault_name": protected.vault, "resources": protected.resources, **roles}
-        return {"backup": said, "key_arns": {"data": protected.key}}
+        return lambda: {"backup": said, "key_arns": {"data": protected.key}}
 
     def publish(self, context: Context, client: Client, **said: str) -> None:
         name = context.contract.parameter("release", context.environment.name)
@@ -219,7 +219,7 @@ class TestBeforeAnUpgrade:
         self.publish(context, client, release="1", collection_sha256="0", open_webui=same)
         assert backup.before_upgrade(context, self.outputs(protected), NoProgress()) is None
         self.publish(context, client, release="1", collection_sha256="0", open_webui="another")
-        assert backup.before_upgrade(context, {}, NoProgress()) is None
+        assert backup.before_upgrade(context, dict, NoProgress()) is None
         assert found(context, protected) == []
 
     def test_a_backup_that_fails_stops_the_rollout(

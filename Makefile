@@ -57,6 +57,15 @@ models: setup ## the models that instances serve (ADD=NAME, REMOVE=NAME, PIN=NAM
 	@$(OLLAMA_GPU) models $(if $(ADD),add $(ADD),$(if $(REMOVE),remove $(REMOVE),$(if $(PIN),pin $(PIN),\
 	  $(if $(PUBLISH),publish $(filter-out default,$(PUBLISH)),list $(JSON_FLAG))))) --env $(ENV)
 
+backup: setup ## back up now (LIST=1: what there is to go back to; ONLY=part)
+	@$(OLLAMA_GPU) backup $(if $(filter-out 0,$(LIST)),list,now $(foreach part,$(ONLY),--only $(part))) --env $(ENV) $(JSON_FLAG)
+
+restore: setup ## bring back what a backup has (POINT=id of the list, ONLY="database uploads")
+	@$(OLLAMA_GPU) restore --env $(ENV) $(if $(POINT),--point $(POINT)) $(foreach part,$(ONLY),--only $(part)) $(JSON_FLAG) $(YES_FLAGS)
+
+drill: setup ## destroy the data for real, restore them, prove that they are back
+	@$(OLLAMA_GPU) drill --env $(ENV) $(JSON_FLAG) $(YES_FLAGS)
+
 local-down: setup ## end ENV=local: the embedded AWS and every container of the lab
 	@$(OLLAMA_GPU) local-down
 

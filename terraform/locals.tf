@@ -16,6 +16,8 @@ locals {
   artifact_bucket = replace(replace(local.contract.artifacts.bucket,
   "{account}", data.aws_caller_identity.current.account_id), "{region}", var.region)
 
+  artifact_bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${local.artifact_bucket}"
+
   # The batch fleet is all spot: without spot it does not exist.
   fleets = { for key, fleet in var.fleets : key => fleet if key == "interactive" || var.spot_enabled }
   # Fleet and alarms both need the group's name, and neither can take it from the other without a cycle.
@@ -31,6 +33,8 @@ locals {
 }
 
 data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
 
 data "aws_ssm_parameter" "image" {
   count = var.image_id == null ? 1 : 0

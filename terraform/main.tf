@@ -91,9 +91,10 @@ module "backup" {
   kms_key_arn              = module.data.key_arns.data
   name                     = local.name
   permissions_boundary_arn = var.permissions_boundary_arn
-  resource_arns            = module.data.backup_resource_arns
+  resource_arns            = values(module.data.backup_resource_arns)
   restore_testing          = var.data.restore_testing
   retention_days           = var.data.backup_retention_days
+  snapshot_only_arns       = [local.artifact_bucket_arn]
   topic_arn                = module.observability.topic_arn
 }
 

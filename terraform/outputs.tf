@@ -4,9 +4,12 @@ output "artifact_bucket" {
 }
 
 output "backup" {
-  description = "Vault, plan and restore testing plan of AWS Backup."
+  description = "Vault, plans and roles of AWS Backup, and what it protects by part: database, files (EFS), models (the artifact bucket), uploads."
   value = {
+    backup_role_arn           = module.backup.role_arns.backup
     plan_id                   = module.backup.plan_id
+    resources                 = merge(module.data.backup_resource_arns, { models = local.artifact_bucket_arn })
+    restore_role_arn          = module.backup.role_arns.restore
     restore_testing_plan_name = module.backup.restore_testing_plan_name
     vault_arn                 = module.backup.vault_arn
     vault_name                = module.backup.vault_name

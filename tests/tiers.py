@@ -263,7 +263,9 @@ TIERS = (
     Tier(
         "serving",
         "make deploy ENV=local: chats, a browser, limits, figures, security from outside",
-        suite(*(f"tests/serving/test_{name}.py" for name in ("chat", "security", "limits", "models", "browser"))),
+        suite(
+            *(f"tests/serving/test_{name}.py" for name in ("chat", "security", "limits", "models", "browser", "drill"))
+        ),
         lane="",  # it measures how the product behaves under load: its own
     ),
     Tier("faults", "what breaks and what drains while people chat", faults, lane=""),

@@ -25,20 +25,26 @@ class Approval:
         if environment.embedded:
             return  # made to be thrown away: nothing in it is worth a question
         if review.data_stores_at_risk or destroying:
-            self._typed_name(environment, review)
+            self._typed_name(environment, ", ".join(review.data_stores_at_risk) or "everything in it")
         elif not self.unattended:
             self._plain_yes()
 
-    def _typed_name(self, environment: Environment, review: PlanReview) -> None:
-        what = ", ".join(review.data_stores_at_risk) or "everything in it"
+    def agree(self, environment: Environment, what: str) -> None:
+        """Return when ``what``, which is data, may be replaced or lost; raise UserError when it may not."""
+        if not environment.embedded:
+            self._typed_name(environment, what)
+
+    def _typed_name(self, environment: Environment, what: str) -> None:
         if self.confirmed == environment.name:
             return
         if self.unattended or not sys.stdin.isatty():
             raise UserError(
-                f"This plan destroys or replaces data ({what}), and YES=1 does not cover that.",
-                f"Read the plan again; if it is meant, add CONFIRM={environment.name}.",
+                f"This destroys or replaces data ({what}), and YES=1 does not cover that.",
+                f"Read that again; if it is meant, add CONFIRM={environment.name}.",
             )
-        if not confirm(f"This destroys data: {what}. Type `{environment.name}` to go on:", environment.name):
+        if not confirm(
+            f"This destroys or replaces data: {what}. Type `{environment.name}` to go on:", environment.name
+        ):
             raise UserError("Nothing was changed: the name was not typed.", "")
 
     def _plain_yes(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ollama_gpu.backup_commands import backup, drill, restore
 from ollama_gpu.bake.commands import bake
 from ollama_gpu.capacity.commands import capacity, simulate
 from ollama_gpu.cost.commands import cost
@@ -40,6 +41,9 @@ for verb in (status, logs, events, verify):
     app.command()(verb)
 app.command(name="sign-on")(sign_on)
 app.command()(rollback)
+app.add_typer(backup, name="backup")
+app.command()(restore)
+app.command()(drill)
 app.add_typer(lab, name="lab")
 app.add_typer(models, name="models")
 app.add_typer(releases, name="releases")

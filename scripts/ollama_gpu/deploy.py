@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ollama_gpu import (
+    backup,
     bootstrap,
     chat,
     checks,
@@ -22,6 +23,7 @@ from ollama_gpu import (
     toolchain,
 )
 from ollama_gpu.approval import Approval
+from ollama_gpu.backup import database
 from ollama_gpu.checks import Check
 from ollama_gpu.console import note
 from ollama_gpu.context import Context, embedded_aws
@@ -52,7 +54,7 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     if plane:
         plane.start()  # before the apply, which starts instances
 
-    release = releases.of_checkout(context.paths, context.environment.name)
+    release = releases.of_checkout(context.paths, context.environment)
     outputs = _bring(context, release, approval, view)
     if plane:
         _prove(context, outputs)
@@ -96,6 +98,7 @@ def _bring(
         approval.obtain(context.environment, plan.review)
     else:
         note("plan: no changes")
+    backup.before_upgrade(context, release, before, view)
     keeper = None
     if plan.changes or rollout.due(context, before) or not release_records.stands(context, release):
         keeper = release_records.begin(context, release, reapplies)
@@ -136,10 +139,16 @@ def take_back(context: Context, outputs: dict[str, Any], view: ProgressView) -> 
         keeper.ended("failed", "Its rollout was taken back on request.")
 
 
+def door(context: Context, outputs: dict[str, Any]) -> chat.Door:
+    """Where an environment's users go."""
+    return Plane(context).door if context.environment.embedded else chat.Door(outputs["url"])
+
+
 def verify_chat(context: Context, outputs: dict[str, Any]) -> chat.Chat:
     """A chat at the environment's front door, as the first administrator."""
-    door = Plane(context).door if context.environment.embedded else chat.Door(outputs["url"])
-    return chat.chat(door, secret_values.administrator(context.environment, context.contract, context.aws))
+    return chat.chat(
+        door(context, outputs), secret_values.administrator(context.environment, context.contract, context.aws)
+    )
 
 
 def _prove(context: Context, outputs: dict[str, Any]) -> None:
@@ -167,7 +176,7 @@ def plan(context: Context, view: ProgressView) -> SavedPlan:
     """What a deploy would change; nothing is changed."""
     checks.require(toolchain.rows(context.paths, context.environment.name), "This machine's check")
     prepare(context, view)
-    release = releases.of_checkout(context.paths, context.environment.name)
+    release = releases.of_checkout(context.paths, context.environment)
     fabric = Fabric(context, view, release)
     fabric.init()
     fabric.validate()
@@ -187,6 +196,7 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
     plan = fabric.plan(destroy=True)
     if plan.changes:
         approval.obtain(context.environment, plan.review, destroying=True)
+        database.forget_restored(context.aws, f"{context.contract.project}-{context.environment.name}-database")
         fabric.apply(plan)
     images.forget(context.environment, context.contract, context.aws)
     models.forget(context.environment, context.contract, context.aws)

@@ -53,6 +53,7 @@ class Fleet(_Read):
 
 
 class Data(_Read):
+    backup_retention_days: int = 35
     deletion_protection: bool = True
 
 

@@ -78,6 +78,15 @@ class Fabric:
         """Addresses of everything in the state."""
         return self._terraform.state_list()
 
+    def adopt(self, address: str, identifier: str) -> None:
+        """Let ``address`` be the resource of that identifier from now on; what it was is forgotten, not touched.
+
+        Raises UserError; when the second of the two steps fails, the state knows neither, and this can be repeated.
+        """
+        if address in self.resources():
+            self._terraform.state_remove(address)
+        self._terraform.adopt(address, identifier, [self._context.environment.variables_file, self._driver_file()])
+
     def unlock(self, lock_id: str) -> None:
         self._terraform.force_unlock(lock_id)
 

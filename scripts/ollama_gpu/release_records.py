@@ -51,6 +51,7 @@ class Record(BaseModel):
     collection_sha256: str
     archive_sha256: str
     instance: dict[str, Any] | None = None
+    open_webui: str = ""
     image: str = ""
     templates: dict[str, str] = {}
     models: dict[str, str] = {}
@@ -152,6 +153,7 @@ def begin(
             began=now(),
             collection_sha256=release.collection_sha256,
             archive_sha256=archive.sha256,
+            open_webui=release.open_webui,
             instance=context.instance_settings,
             reapplies=reapplies,
         )
@@ -172,6 +174,11 @@ def reopen(context: Context) -> Keeper | None:
     """The record of the deploy whose rollout goes on; None when the last one has ended otherwise."""
     last = listed(context, 1)
     return Keeper(context, last[0], _utc_now) if last and last[0].outcome == "rolling out" else None
+
+
+def last_deployed(context: Context) -> Record | None:
+    """The newest record of a deploy that came to its end; None before the first."""
+    return next((record for record in listed(context, None) if record.outcome == "deployed"), None)
 
 
 def stands(context: Context, release: Release) -> bool:

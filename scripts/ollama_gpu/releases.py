@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from ollama_gpu import collection
+from ollama_gpu import collection, role_variables
 from ollama_gpu.aws import code_of
 from ollama_gpu.context import Context
+from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
 from ollama_gpu.paths import Paths
 
@@ -20,19 +22,22 @@ from ollama_gpu.paths import Paths
 class Release:
     """``name`` is the commit. ``archive`` is the collection's, None when only the bucket has it.
 
+    ``open_webui`` is its image or package: another one than runs migrates the database.
+
     ``image`` is the AMI to insist on; None takes what the environment's parameter or its variables name.
     """
 
     name: str
     collection_sha256: str
+    open_webui: str
     archive: Path | None = None
     image: str | None = None
 
 
-def of_checkout(paths: Paths, environment: str) -> Release:
+def of_checkout(paths: Paths, environment: Environment) -> Release:
     """The release that this checkout is, its collection built in the environment's working folder."""
-    archive = collection.build(paths.repository, paths.environment(environment))
-    return Release(current(paths.repository), archive.sha256, archive.path)
+    archive = collection.build(paths.repository, paths.environment(environment.name))
+    return Release(current(paths.repository), archive.sha256, open_webui(paths, environment), archive.path)
 
 
 def current(repository: Path) -> str:
@@ -50,6 +55,17 @@ def current(repository: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unversioned"
     return described.stdout.strip()
+
+
+def open_webui(paths: Paths, environment: Environment) -> str:
+    """The Open WebUI that this checkout brings to an environment: its image, or the package that it is built of."""
+    role = paths.repository / "ansible_collections" / "ollama" / "gpu" / "roles" / "open_webui"
+    variables = role_variables.load(role / "defaults" / "main.yml") | role_variables.read(paths, environment)
+    if variables["open_webui_image_build"]:
+        return next(line for line in (role / "files/image/open-webui.lock").read_text().split() if "==" in line)
+    image = str(variables["open_webui_image"])
+    named = re.fullmatch(r"{{ *(\w+) *}}", image)
+    return str(variables.get(named[1], image)) if named else image
 
 
 def publish(context: Context, release: Release) -> bool:

@@ -44,7 +44,7 @@ def run(context: Context, to: int | None, approval: Approval, view: ProgressView
         environment=environments.load(paths, context.environment.name),
         instance_settings=settings(target.instance, context.instance_settings),
     )
-    release = Release(target.release, target.collection_sha256, archive=None, image=target.image)
+    release = Release(target.release, target.collection_sha256, target.open_webui, archive=None, image=target.image)
     return deploy.again(context, past, release, target.number, approval, view)
 
 

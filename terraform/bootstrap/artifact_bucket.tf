@@ -4,7 +4,6 @@ resource "aws_s3_bucket" "artifacts" {
   #checkov:skip=CKV_AWS_18: holds public software and models that are verified by digest wherever they are used
   #checkov:skip=CKV_AWS_144: made again from the repository at any commit
   #checkov:skip=CKV_AWS_145: nothing in it is secret, and every instance of every environment reads it: a key of its own would have to be opened to all of them
-  #checkov:skip=CKV2_AWS_62: nothing waits for an artifact to arrive
   bucket        = local.artifact_bucket
   force_destroy = var.force_destroy
 }
@@ -49,6 +48,12 @@ resource "aws_s3_bucket_policy" "artifacts" {
   policy = data.aws_iam_policy_document.only_tls["artifacts"].json
 
   depends_on = [aws_s3_bucket_public_access_block.artifacts] # S3 refuses two such changes of a bucket at once
+}
+
+# The environments' backups follow the bucket by EventBridge, and would switch this on behind Terraform's back.
+resource "aws_s3_bucket_notification" "artifacts" {
+  bucket      = aws_s3_bucket.artifacts.id
+  eventbridge = true
 }
 
 # Current objects stay: a release can be rolled back to as long as its collection is there.

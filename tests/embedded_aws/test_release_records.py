@@ -20,7 +20,7 @@ from ollama_gpu.terraform.errors import Interrupted
 
 from .releases import bucketed
 
-RELEASE = Release("0123456789ab", "c" * 64)
+RELEASE = Release("0123456789ab", "c" * 64, "open-webui==1")
 OUTPUTS = {"image_id": "ami-1", "fleets": {"interactive": {"launch_template": {"latest_version": 7}}}}
 
 
@@ -69,7 +69,7 @@ def test_a_deploy_is_recorded_with_what_it_takes_to_bring_it_again(context: Cont
     kept = release_archive.fetch(context, found.archive_sha256)
     assert "terraform/environments/local.tfvars" in release_archive.texts(kept)
     assert records.stands(context, RELEASE)
-    assert not records.stands(context, Release("another", "c" * 64))
+    assert not records.stands(context, Release("another", "c" * 64, "open-webui==1"))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""What the lab tells the embedded AWS: that a world stands behind its records, and how targets are found.
+"""What the lab tells the embedded AWS: that a world stands behind its records, how targets are found, what is copied.
 
 ``PUT /ollama-gpu/lab/world`` takes ``{"present": true}``, ``PUT /ollama-gpu/lab/target-health`` a list of
-``{"target_group_arn", "instance_id", "state", "reason"}``; both answer 204, or 400 with a sentence.
+``{"target_group_arn", "instance_id", "state", "reason"}``, ``PUT /ollama-gpu/lab/backup-jobs`` one of
+``{"job", "succeeded", "message", "bytes"}``: a database was copied. All answer 204, or 400 with a sentence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ Wsgi = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 WORLD_PATH = "/ollama-gpu/lab/world"
 TARGET_HEALTH_PATH = "/ollama-gpu/lab/target-health"
+BACKUP_JOBS_PATH = "/ollama-gpu/lab/backup-jobs"
 
 
 class ControlPages:
@@ -26,7 +28,11 @@ class ControlPages:
         self._application = application
         self._account = account
         self._region = region
-        self._pages = {WORLD_PATH: self._world, TARGET_HEALTH_PATH: self._target_health}
+        self._pages = {
+            WORLD_PATH: self._world,
+            TARGET_HEALTH_PATH: self._target_health,
+            BACKUP_JOBS_PATH: self._backup_jobs,
+        }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         page = self._pages.get(environ.get("PATH_INFO", ""))
@@ -47,10 +53,19 @@ class ControlPages:
 
     def _world(self, said: Any) -> None:
         from . import autoscaling
+        from .completions import backup_jobs
 
         present = bool(said["present"])
         autoscaling.answer_lifecycle_actions(not present)
         autoscaling.start_targets_healthy(not present)
+        backup_jobs.wait_for_lab(present)
+
+    def _backup_jobs(self, said: Any) -> None:
+        from .completions import backup_jobs
+
+        for each in said:
+            succeeded, message, size = bool(each["succeeded"]), str(each["message"]), int(each["bytes"])
+            backup_jobs.settle(self._account, self._region, each["job"], succeeded, message, size)
 
     def _target_health(self, said: Any) -> None:
         from .autoscaling import targets

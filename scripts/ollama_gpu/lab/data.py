@@ -1,7 +1,8 @@
 """Stand-in for the managed stores: PostgreSQL with pgvector and Redis in one container, by TLS and password only.
 
 Data and secrets belong together: a volume has the name of the container, which is one for the whole machine, while the
-secrets lie in a folder of one checkout. An identity on both says whether one is the other's.
+secrets lie in a folder of one checkout. An identity on both says whether one is the other's. The volume has a folder
+for each database server that RDS knows, and one of them, or none, is served.
 """
 
 from __future__ import annotations
@@ -69,14 +70,18 @@ def start(
     view: ProgressView,
     network: str = NETWORK,
     *,
+    database: str = "default",
+    vault: str | None = None,
     authority: Authority | None = None,
     throw_away: bool = False,
 ) -> DataTier:
     """Start the container ``name`` that ``names`` lead to on ``network``, or find it running; returns when both answer.
 
-    ``folder`` gets the secrets and the certificate that ``authority`` (None: one in the folder) issues for the names:
-    files that only their owner reads, mounted into the container. Data are kept in the volume ``name`` until `stop` is
-    asked to remove it; the container is made anew when anything that it is made of has changed.
+    ``database`` names the server whose data are served, empty for none: RDS lost it or is still restoring it. ``vault``
+    is the volume of backups (`lab.vault`). ``folder`` gets the secrets and the certificate that ``authority`` (None:
+    one in the folder) issues for the names: files that only their owner reads, mounted into the container. Data are
+    kept in the volume ``name`` until `stop` is asked to remove it; the container is made anew when anything that it is
+    made of has changed.
 
     Raises UserError when the volume holds the data of another folder's secrets (with ``throw_away`` it is emptied
     instead), and when the stores do not answer in a minute.
@@ -86,15 +91,19 @@ def start(
     authority = authority or keep(folder / "authority")
     issued = authority.keep(folder / "tls", (*names, "localhost"), ("127.0.0.1",))
     shutil.copyfile(authority.certificate, folder / "tls" / "ca.crt")
-    made_of = recipe.key((docker.image(image) or {}).get("Id"), network, names, vars(values), issued.chain, str(folder))
+    made_of = recipe.key(
+        (docker.image(image) or {}).get("Id"), network, names, vars(values), issued.chain, str(folder), database, vault
+    )
     found = docker.container(name)
     if not (found and found["State"]["Running"] and found["Config"]["Labels"].get(_MADE_OF) == made_of):
         docker.remove(name)
         docker.ensure_network(network)
+        vaults = [f"--volume={vault}:/vault"] if vault else []
         aliases = [f"--network-alias={alias}" for alias in names]
         docker.output(
             "run", "--detach", "--name", name, f"--label={LABEL}=data", f"--label={_MADE_OF}={made_of}",
             "--restart=unless-stopped", f"--network={network}", *aliases, f"--volume={name}:/data",
+            f"--env=DATABASE={database}", *vaults,
             f"--volume={folder / 'secrets'}:/run/secrets:ro", f"--volume={folder / 'tls'}:/run/tls:ro",
             "--shm-size=256m", image,
         )  # fmt: skip

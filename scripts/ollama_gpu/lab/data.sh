@@ -1,7 +1,9 @@
 #!/bin/bash
 # PostgreSQL and Redis by TLS: secrets are files in /run/secrets, the certificate in /run/tls, data in /data.
+# DATABASE names the server, a folder in /data/databases, whose data PostgreSQL serves; empty: there is none.
 set -euo pipefail
-rm -f /run/data-is-up /data/postgresql/postmaster.pid   # of a container that was killed
+data=/data/databases/$DATABASE
+rm -f /run/data-is-up "$data/postmaster.pid"   # of a container that was killed
 bin=$(echo /usr/lib/postgresql/*/bin)
 # setpriv becomes the program, so that a signal to $! reaches the server itself (a function's $! would be a shell).
 as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
@@ -12,17 +14,19 @@ usermod --append --groups lab-tls postgres && usermod --append --groups lab-tls 
 install -d -g lab-tls -m 750 /run/lab-tls
 install -g lab-tls -m 640 /run/tls/server.key /run/tls/server.crt /run/tls/ca.crt /run/lab-tls/
 
-if [ ! -s /data/postgresql/PG_VERSION ]; then
-  install -d -o postgres -g postgres -m 700 /data/postgresql
-  "${as_postgres[@]}" "$bin/initdb" -D /data/postgresql --locale=C.UTF-8 --encoding=UTF8 --auth-local=peer \
+serve_database() {
+if [ ! -s "$data/PG_VERSION" ]; then
+  install -d -o postgres -g postgres -m 700 "$data"
+  "${as_postgres[@]}" "$bin/initdb" -D "$data" --locale=C.UTF-8 --encoding=UTF8 --auth-local=peer \
     --auth-host=scram-sha-256 > /dev/null
 fi
-cat > /data/postgresql/pg_hba.conf <<'END'
+cat > "$data/pg_hba.conf" <<'END'
 local   all all      peer
+local   replication all peer
 hostssl all all all  scram-sha-256
 END
 install -d -o postgres -g postgres /run/postgresql
-"${as_postgres[@]}" "$bin/postgres" -D /data/postgresql -c listen_addresses='*' -c port=5432 -c max_connections=400 \
+"${as_postgres[@]}" "$bin/postgres" -D "$data" -c listen_addresses='*' -c port=5432 -c max_connections=400 \
   -c ssl=on -c ssl_cert_file=/run/lab-tls/server.crt -c ssl_key_file=/run/lab-tls/server.key -c log_connections=on &
 database=$!
 until "${as_postgres[@]}" "$bin/pg_isready" --quiet; do sleep 0.1; done
@@ -35,6 +39,9 @@ install -o postgres -g postgres -m 400 /run/secrets/master_username /run/secrets
 select format('create role %I', :'master') where not exists (select from pg_roles where rolname = :'master') \gexec
 alter role :"master" login superuser password :'password';
 END
+}
+database=
+if [ -n "$DATABASE" ]; then serve_database; fi
 
 install -d -o redis -g redis -m 700 /data/redis /run/lab-redis
 umask 077
@@ -54,7 +61,7 @@ chown redis:redis /run/lab-redis/redis.conf
 "${as_redis[@]}" redis-server /run/lab-redis/redis.conf &
 cache=$!
 
-trap 'kill -INT $database; kill $cache; wait; exit 0' TERM INT
+trap 'kill -INT ${database:-$cache}; kill $cache; wait; exit 0' TERM INT
 touch /run/data-is-up
 wait -n || true
-exit 1   # one of the two has ended: Docker starts both anew
+exit 1   # one of them has ended: Docker starts all anew

@@ -22,7 +22,7 @@ from ollama_gpu.context import Context, embedded_aws, open_context
 from ollama_gpu.errors import UserError
 from ollama_gpu.progress import NoProgress
 
-from . import agent, data, front_door, handles, handover, instances, names, places, stores
+from . import agent, data, front_door, handles, handover, instances, names, places, stores, vault
 from .docker import Docker
 from .forward import Forward
 from .front_door import metrics
@@ -89,6 +89,7 @@ class Round:
         self._docker = docker
         self._gateway = gateway
         self._stores_name = f"{prefix}-data"
+        self._vault_name = f"{prefix}-vault"
         self._data_image = str(made["lab_data_image"])
         self._door = front_door.FrontDoor(
             name=f"{prefix}-front-door",
@@ -105,6 +106,8 @@ class Round:
     def run(self) -> None:
         with self._part("stores"):
             self._stores()
+        with self._part("backups"):
+            self._backups()
         running: dict[str, str] = {}
         with self._part("instances"):
             running = instances.reconcile(self._context, self._docker, self._gateway)
@@ -125,9 +128,14 @@ class Round:
         folder = self._plane.folder / "stores"
         data.start(
             self._stores_name, aliases, wanted.secrets, folder, self._data_image, self._docker, NoProgress(),
-            authority=self._plane.authority,
+            database=wanted.server, vault=vault.ensure(self._vault_name, self._docker), authority=self._plane.authority,
         )  # fmt: skip
+        vault.forget(context.aws, self._docker, self._stores_name)
         self._stores_due = time.monotonic() + STORES_SECONDS
+
+    def _backups(self) -> None:
+        if self._docker.running(self._stores_name):
+            vault.serve(self._context.aws, self._context.aws.endpoint or "", self._docker, self._stores_name)
 
     def _front_door(self, running: dict[str, str]) -> None:
         context = self._context

@@ -1,4 +1,4 @@
-"""The lab's word to the embedded AWS: that a world stands behind its records, and how its targets are found."""
+"""The lab's word to the embedded AWS: that a world stands behind its records, how targets are found, what is copied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from ollama_gpu.embedded_aws.control import TARGET_HEALTH_PATH, WORLD_PATH
+from ollama_gpu.embedded_aws.control import BACKUP_JOBS_PATH, TARGET_HEALTH_PATH, WORLD_PATH
 from ollama_gpu.errors import UserError
 
 _SECONDS = 10.0
@@ -23,6 +23,12 @@ def say_target_health(endpoint: str, targets: Sequence[dict[str, Any]]) -> None:
     """How the load balancer finds its targets: mappings as `embedded_aws.control` takes them."""
     if targets:
         _put(endpoint, TARGET_HEALTH_PATH, list(targets))
+
+
+def say_backup_job(endpoint: str, job: str, succeeded: bool, message: str, size: int) -> None:
+    """How the copy of a database went that a job of AWS Backup waits for; ``size`` in bytes."""
+    said = {"job": job, "succeeded": succeeded, "message": message, "bytes": size}
+    _put(endpoint, BACKUP_JOBS_PATH, [said])
 
 
 def _put(endpoint: str, path: str, said: Any) -> None:

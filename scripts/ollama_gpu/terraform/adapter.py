@@ -239,6 +239,15 @@ class Terraform:
 
         return self._run("state list", {}, streams=False, judge=judge).text.decode().splitlines()
 
+    def state_remove(self, address: str) -> None:
+        """Forget a resource; what it stands for stays as it is."""
+        self._run("state rm", {}, address, streams=False)
+
+    def adopt(self, address: str, identifier: str, var_files: Sequence[Path]) -> None:
+        """Take a resource that exists, by the provider's identifier of it, into the state (`terraform import`)."""
+        files = [str(path.absolute()) for path in var_files]
+        self._run("import", {"var_file": files, "input": False}, address, identifier, stage=True)
+
     def state_pull(self) -> dict[str, Any]:
         """The whole state, which may hold secrets; empty when there is none yet."""
         text = self._capture("state pull").strip()

@@ -8,6 +8,12 @@ output "restore_testing_plan_name" {
   value       = one(aws_backup_restore_testing_plan.this[*].name)
 }
 
+output "role_arns" {
+  description = "What AWS Backup acts as: backup writes into the vault, restore reads from it. Once they have their rights."
+  value       = { backup = aws_iam_role.backup.arn, restore = aws_iam_role.restore.arn }
+  depends_on  = [aws_iam_role_policy_attachment.this]
+}
+
 output "vault_arn" {
   description = "Where the backups lie."
   value       = aws_backup_vault.this.arn

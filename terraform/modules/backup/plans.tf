@@ -54,7 +54,7 @@ resource "aws_backup_selection" "daily" {
   name         = "${var.name}-stores"
   plan_id      = aws_backup_plan.daily.id
   iam_role_arn = aws_iam_role.backup.arn
-  resources    = var.resource_arns
+  resources    = concat(var.resource_arns, var.snapshot_only_arns)
 
   depends_on = [aws_iam_role_policy_attachment.this]
 }

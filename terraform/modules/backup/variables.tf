@@ -46,6 +46,13 @@ variable "retention_days" {
   nullable    = false
 }
 
+variable "snapshot_only_arns" {
+  description = "Backed up daily but not continuously: shared with other environments, and AWS Backup keeps one continuous backup of a bucket."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 variable "topic_arn" {
   description = "SNS topic that is told of failures for which AWS Backup has no metric."
   type        = string

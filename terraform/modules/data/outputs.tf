@@ -1,6 +1,10 @@
 output "backup_resource_arns" {
-  description = "What AWS Backup protects: the database, the model files and the uploads."
-  value       = [aws_db_instance.this.arn, aws_efs_file_system.models.arn, aws_s3_bucket.uploads.arn]
+  description = "What AWS Backup protects, by part: the database, the file system of the models and the uploads."
+  value = {
+    database = aws_db_instance.this.arn
+    files    = aws_efs_file_system.models.arn
+    uploads  = aws_s3_bucket.uploads.arn
+  }
 }
 
 output "endpoints" {

@@ -94,7 +94,7 @@ def publish(bench: Bench, stores: data.DataTier, folder: Path) -> str:
         aws.s3.create_bucket(Bucket=name)
     archive = collection.build(WHERE.repository, folder)
     context = Context(WHERE, environment, CONTRACT, aws, {}, ())
-    releases.publish(context, releases.Release(RELEASE, archive.sha256, archive.path))
+    releases.publish(context, releases.Release(RELEASE, archive.sha256, "none", archive.path))
     variables = role_variables.read(WHERE, environment)
     store = model.find(places.locate(WHERE).cache)
     assert store, "the lab's model has not been made"

@@ -280,3 +280,27 @@ def test_the_image_is_locked_to_one_version_with_hashes() -> None:
     locked = (FILES / "image" / "requirements.lock").read_text()
     assert "open-webui" not in locked  # installed with its dependencies it would bring CUDA
     assert locked.count("==") > 100
+
+
+@pytest.mark.parametrize(
+    ("revision", "raised", "words"),
+    [
+        ("raise RuntimeError('column exists')", RuntimeError, "column exists"),
+        ("# ended without an error, half-way", SystemExit, "the schema went from old to old, not to new"),
+    ],
+)
+def test_a_migration_that_does_not_reach_the_newest_revision_fails(
+    migrate: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, revision: str, raised: type, words: str
+) -> None:
+    """So the boot fails, the instance is given up, and the former version goes on serving."""
+    (tmp_path / "open_webui").mkdir()
+    (tmp_path / "open_webui" / "__init__.py").touch()
+    (tmp_path / "open_webui" / "config.py").write_text(revision)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("open_webui", "open_webui.config"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    schema = sys.modules["schema"]
+    monkeypatch.setattr(schema, "wanted", lambda: ("new", {"old", "new"}))
+    monkeypatch.setattr(schema, "present", lambda _: "old")
+    with pytest.raises(raised, match=words):
+        migrate.migrate(Answers())

@@ -146,3 +146,13 @@ def test_stopping_can_keep_both(tmp_path: Path) -> None:
     data.stop("lab-data", docker, keep_data=True, folder=tmp_path)
     assert docker.labels is None
     start(docker, tmp_path, data.keep_secrets(tmp_path))
+
+
+def test_another_server_is_served_by_a_new_container_from_the_same_volume(tmp_path: Path) -> None:
+    docker = Recorded()
+    start(docker, tmp_path, database="db-1", vault="lab-vault")
+    docker.told.clear()
+    start(docker, tmp_path, database="db-2", vault="lab-vault")
+    assert docker.verbs == ["volume ls", "run", "exec"]
+    run = next(each for each in docker.told if each[0] == "run")
+    assert {"--env=DATABASE=db-2", "--volume=lab-data:/data", "--volume=lab-vault:/vault"} <= set(run)

@@ -17,6 +17,7 @@ MODULES = (
     "logs",
     "rds",
     "s3",
+    "secretsmanager",
     "security_groups",
     "servicequotas",
     "wafv2",

@@ -1,8 +1,8 @@
-"""AWS Backup: selections, restore testing, vault policies and notifications.
+"""AWS Backup: selections, jobs, restore testing, vault policies and notifications.
 
-moto 5.2.5 has plans, vaults and their lock; it lacks selections, UpdateBackupPlan, restore testing plans
-and their selections, a vault's access policy and notifications, reads tags only under a path with a final
-slash, and keeps the name of a deleted plan for ever.
+moto 5.2.5 has plans, vaults and their lock; it lacks selections, UpdateBackupPlan, jobs and recovery points,
+restore testing plans and their selections, a vault's access policy and notifications, reads tags only under
+a path with a final slash, and keeps the name of a deleted plan for ever.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from moto.backup.responses import BackupResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 
-from . import backup_restore_testing
+from . import backup_jobs, backup_restore_testing
 from .patching import add_operations, around, parameters
 from .store import Regional
 
@@ -46,7 +46,7 @@ def apply() -> None:
         put_backup_vault_notifications,
         get_backup_vault_notifications,
         delete_backup_vault_notifications,
-        list_recovery_points_by_backup_vault,
+        *backup_jobs.OPERATIONS,
         *backup_restore_testing.OPERATIONS,
     )
     BackupResponse.list_tags = _list_tags
@@ -63,6 +63,7 @@ def apply() -> None:
 
     @around(BackupBackend, "delete_backup_vault")
     def delete_backup_vault(original: Callable[..., Any], self: Any, backup_vault_name: str) -> None:
+        backup_jobs.refuse_full_vault(self, backup_vault_name)
         _access_policies.of(self).pop(backup_vault_name, None)
         _notifications.of(self).pop(backup_vault_name, None)
         original(self, backup_vault_name)
@@ -164,12 +165,6 @@ def delete_backup_vault_notifications(self: Any) -> EmptyResult:
     """DeleteBackupVaultNotifications."""
     _notifications.of(self).pop(_vault(self).backup_vault_name, None)
     return EmptyResult()
-
-
-def list_recovery_points_by_backup_vault(self: Any) -> ActionResult:
-    """ListRecoveryPointsByBackupVault: no job ever runs here, so there are none."""
-    _vault(self)
-    return ActionResult({"RecoveryPoints": []})
 
 
 def _list_tags(self: Any) -> str:

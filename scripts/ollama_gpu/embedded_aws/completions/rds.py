@@ -1,8 +1,8 @@
 """RDS: instances that read back as they were asked for, and parameter groups with their defaults.
 
 moto 5.2.5: every instance has the same resource id, Performance Insights is forgotten, a managed master
-password is one constant for the user "admin" whatever the user's name, parameters lose their source, and
-the default parameter group of an engine exists only after an instance used it.
+password is one constant for the user "admin" whatever the user's name, and another secret whenever it is asked for
+again, parameters lose their source, and the default parameter group of an engine exists only after an instance used it.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ def _complete_instances() -> None:
 
     @around(models.DBInstance, "update")
     def update(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("manage_master_user_password") and self.manage_master_user_password:
+            del kwargs["manage_master_user_password"]  # moto would make another secret
         if kwargs.get("enable_performance_insights") is not None:
             self.performance_insights_enabled = kwargs["enable_performance_insights"]
         original(self, *args, **kwargs)

@@ -41,6 +41,8 @@ variables {
     "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1",
     "arn:aws:s3:::uploads",
   ]
+  snapshot_only_arns = ["arn:aws:s3:::artifacts"]
+
   restore_testing = true
   retention_days  = 35
   topic_arn       = "arn:aws:sns:us-east-1:123456789012:test-alarms"
@@ -51,7 +53,7 @@ run "database_files_and_uploads_are_backed_up_every_day_and_kept_as_long_as_aske
   command = plan
 
   assert {
-    condition     = aws_backup_selection.daily.resources == toset(var.resource_arns) && aws_backup_selection.daily.plan_id == aws_backup_plan.daily.id
+    condition     = aws_backup_selection.daily.resources == toset(concat(var.resource_arns, var.snapshot_only_arns)) && aws_backup_selection.daily.plan_id == aws_backup_plan.daily.id
     error_message = "everything that outlives instances must be in the daily plan"
   }
   assert {

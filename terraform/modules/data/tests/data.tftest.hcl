@@ -281,7 +281,7 @@ run "what_outlives_instances_is_handed_to_the_backups_and_a_foreign_vault_may_re
     settings = merge(var.settings, { backup_copy_vault_arn = "arn:aws:backup:eu-west-1:210987654321:backup-vault:copies" })
   }
   assert {
-    condition     = toset(output.backup_resource_arns) == toset([aws_db_instance.this.arn, "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", "arn:aws:s3:::uploads"])
+    condition     = toset(values(output.backup_resource_arns)) == toset([aws_db_instance.this.arn, "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1", "arn:aws:s3:::uploads"])
     error_message = "database, model files and uploads must be backed up"
   }
   assert {

@@ -1,0 +1,130 @@
+"""The commands `ollama-gpu backup`, `restore` and `drill`: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ollama_gpu.backup.protected import Protected
+    from ollama_gpu.context import Context
+    from ollama_gpu.progress import ProgressView
+
+backup = typer.Typer(
+    help="What an environment could be restored from, and a backup of now.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Unattended: do not ask. Does not cover the loss of data.")]
+Confirm = Annotated[
+    str | None, typer.Option("--confirm", help="The environment's name: agrees to the loss of its data.")
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="PART", help="database, uploads, models or configuration; may be repeated."),
+]
+
+
+@backup.command()
+def now(env: Env = "local", only: Only = None, json: Json = False) -> None:
+    """Back up database, uploads, models and configuration, and wait until that is done."""
+    from ollama_gpu.backup import take
+
+    context, protected = _open(env)
+    _print(f"ENV={env}: backup", take(context, protected, _view(), only or ()).as_dict(), json)
+
+
+@backup.command(name="list")
+def show(env: Env = "local", json: Json = False) -> None:
+    """What there is to go back to, newest first."""
+    from ollama_gpu.backup import points
+    from ollama_gpu.console import print_json, print_table
+    from ollama_gpu.progress import duration
+
+    context, protected = _open(env)
+    found = [point.as_dict() for point in points.read(context, protected, points.records(context))]
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (each["part"], each["point"], duration(each["age_seconds"]), str(each["bytes"]), each["backup"] or "by a plan")
+        for each in found
+    ]
+    print_table(f"ENV={env}: backups", ("part", "point", "age", "bytes", "backup"), rows)
+
+
+def restore(
+    env: Env = "local",
+    point: Annotated[
+        str | None, typer.Option("--point", help="A backup or a point of `backup list`. Default: the newest of each.")
+    ] = None,
+    only: Only = None,
+    yes: Yes = False,
+    confirm: Confirm = None,
+    json: Json = False,
+) -> None:
+    """Bring back what a backup has: the database beside the old one and into its place, lost files, configuration."""
+    from ollama_gpu.approval import Approval
+    from ollama_gpu.backup import points
+    from ollama_gpu.backup import restore as steps
+
+    context, protected = _open(env)
+    found = points.read(context, protected, points.records(context))
+    chosen = points.choose(found, point, only or ())
+    approval = Approval(yes, confirm)
+    steps.agree(context, chosen, approval)
+    restored = steps.restore(context, protected, chosen, _view())
+    steps.settle(context, protected, restored, approval, _view())
+    _print(f"ENV={env}: restored", restored.as_dict(), json)
+
+
+def drill(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json: Json = False) -> None:
+    """Write, back up, destroy for real, restore, and prove by content that all is back. Deletes data."""
+    from ollama_gpu import deploy, secret_values
+    from ollama_gpu.approval import Approval
+    from ollama_gpu.drill import run
+    from ollama_gpu.drill.content import Site
+
+    context, protected, outputs = _opened(env)
+    administrator = secret_values.administrator(context.environment, context.contract, context.aws)
+    site = Site(deploy.door(context, outputs), administrator)
+    report = run.run(context, protected, site, Approval(yes, confirm), _view())
+    _print(f"ENV={env}: drill", report.as_dict(), json)
+
+
+def _opened(env: str) -> tuple[Context, Protected, dict[str, Any]]:
+    from ollama_gpu.backup import protected
+    from ollama_gpu.context import open_context
+    from ollama_gpu.errors import UserError
+    from ollama_gpu.fabric import Fabric
+    from ollama_gpu.progress import progress_view
+
+    context = open_context(env)
+    fabric = Fabric(context, progress_view(console_is_terminal=False, quiet=True))
+    fabric.init()
+    outputs = fabric.outputs()
+    if not outputs:
+        raise UserError(f"ENV={env} has not been deployed.", f"Deploy it with: make deploy ENV={env}")
+    return context, protected.of(outputs, env), outputs
+
+
+def _open(env: str) -> tuple[Context, Protected]:
+    return _opened(env)[:2]
+
+
+def _print(title: str, values: dict[str, Any], json: bool) -> None:
+    from ollama_gpu.console import flatten, print_json, print_table
+
+    if json:
+        print_json(values)
+    else:
+        print_table(title, ("what", "value"), flatten(values))
+
+
+def _view() -> ProgressView:
+    from ollama_gpu.progress import progress_view
+
+    return progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)

@@ -1,0 +1,230 @@
+"""What `ollama-gpu backup` and `restore` do to an account: every part comes back by content, or is refused in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ollama_gpu import backup, contract, environments, paths, release_records
+from ollama_gpu.aws import Aws, parameter
+from ollama_gpu.backup import configuration, database, points, restore
+from ollama_gpu.backup.protected import Protected
+from ollama_gpu.context import Context
+from ollama_gpu.drill import disaster
+from ollama_gpu.embedded_aws.process import Endpoint
+from ollama_gpu.errors import UserError
+from ollama_gpu.progress import NoProgress
+from ollama_gpu.releases import Release
+from tests.embedded_aws.conftest import REGION
+
+Client = Callable[[str], Any]
+
+ROLES = ("arn:aws:iam::123456789012:role/backup", "arn:aws:iam::123456789012:role/restore")
+
+
+@pytest.fixture
+def context(endpoint: Endpoint, client: Client, name: str, tmp_path: Path) -> Context:
+    """An environment of the test's own name, with values in its parameters and secrets."""
+    where = replace(paths.locate(), work=tmp_path)
+    environment = replace(environments.load(where, "local"), name=name)
+    made = Context(where, environment, contract.load(where.contract), Aws(REGION, endpoint.url), {}, ())
+    buckets = [each["Name"] for each in client("s3").list_buckets()["Buckets"]]
+    if points.bucket(made) not in buckets:
+        version_bucket(client, points.bucket(made))
+    for each in configuration.PARAMETERS:
+        client("ssm").put_parameter(Name=made.contract.parameter(each, name), Value=f"{each} 1", Type="String")
+    for each in made.contract.secrets:
+        client("secretsmanager").create_secret(Name=made.contract.secret(each, name), SecretString=f"{each} 1")
+    return made
+
+
+@pytest.fixture
+def protected(context: Context, client: Client, name: str) -> Protected:
+    """A database, uploads, a file system and a vault of the test's own."""
+    version_bucket(client, f"{name}-uploads")
+    server = client("rds").create_db_instance(
+        DBInstanceIdentifier=f"{name}-database", Engine="postgres", EngineVersion="16.4", AllocatedStorage=50,
+        DBInstanceClass="db.m6g.large", MasterUsername="master", ManageMasterUserPassword=True, MultiAZ=True,
+        DeletionProtection=True,
+    )  # fmt: skip
+    files = client("efs").create_file_system(CreationToken=name)
+    client("backup").create_backup_vault(BackupVaultName=name)
+    key = client("kms").create_key()["KeyMetadata"]["Arn"]
+    resources = {
+        "database": server["DBInstance"]["DBInstanceArn"],
+        "files": files["FileSystemArn"],
+        "uploads": f"arn:aws:s3:::{name}-uploads",
+        "models": f"arn:aws:s3:::{points.bucket(context)}",
+    }
+    return Protected(name, *ROLES, key, resources)
+
+
+def version_bucket(client: Client, name: str) -> None:
+    client("s3").create_bucket(Bucket=name)
+    client("s3").put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+
+def found(context: Context, protected: Protected) -> list[points.Point]:
+    return points.read(context, protected, points.records(context))
+
+
+def test_a_backup_has_a_point_of_every_part_and_a_record_that_binds_them(
+    context: Context, protected: Protected
+) -> None:
+    taken = backup.take(context, protected, NoProgress())
+    listed = found(context, protected)
+    assert {point.part for point in listed} == {*protected.resources, "configuration"}
+    assert {point.backup for point in listed} == {taken.backup}
+    assert {point.arn for point in listed if point.arn} == set(taken.points.values())
+
+
+def test_a_part_that_nobody_knows_is_refused_before_anything_is_backed_up(
+    context: Context, protected: Protected
+) -> None:
+    with pytest.raises(UserError, match="no part pictures") as refused:
+        backup.take(context, protected, NoProgress(), ["pictures"])
+    assert "database" in refused.value.remedy
+    assert found(context, protected) == []
+
+
+def test_models_and_uploads_that_are_lost_come_back_by_content(
+    context: Context, protected: Protected, client: Client, name: str
+) -> None:
+    s3 = client("s3")
+    model = context.contract.artifacts["models"].format(environment=name, file="blobs/sha256-1")
+    places = {points.bucket(context): model, f"{name}-uploads": "files/1_note.txt"}
+    for bucket, key in places.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=f"content of {key}".encode())
+    backup.take(context, protected, NoProgress())
+    s3.delete_object(Bucket=points.bucket(context), Key=model)
+    assert disaster.destroy(context.aws, protected) == 1
+    assert disaster.uploads(context.aws, protected) == 0
+
+    chosen = points.choose(found(context, protected), None, ["models", "uploads"])
+    restored = restore.restore(context, protected, chosen, NoProgress())
+    assert set(restored.points) == {"models", "uploads"}
+    for bucket, key in places.items():
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == f"content of {key}".encode()
+
+
+def test_a_restored_database_takes_the_name_and_the_former_one_stays_until_it_is_given_up(
+    context: Context, protected: Protected, client: Client, name: str
+) -> None:
+    def servers() -> dict[str, dict[str, Any]]:
+        described = client("rds").describe_db_instances()["DBInstances"]
+        return {
+            each["DBInstanceIdentifier"]: each for each in described if each["DBInstanceIdentifier"].startswith(name)
+        }
+
+    [before] = servers().values()
+    backup.take(context, protected, NoProgress(), ["database"])
+    chosen = points.choose(found(context, protected), None, ["database"])
+    restored = restore.restore(context, protected, chosen, NoProgress())
+    after = servers()
+    assert set(after) == {f"{name}-database", restored.replaced}
+    assert after[str(restored.replaced)]["DbiResourceId"] == before["DbiResourceId"]
+    new = after[f"{name}-database"]
+    assert new["Endpoint"] == before["Endpoint"]
+    assert (new["MultiAZ"], new["DeletionProtection"]) == (True, True)
+    assert new["MasterUserSecret"]["KmsKeyId"] == protected.key
+    database.forget_restored(context.aws, f"{name}-database")
+    assert set(servers()) == {f"{name}-database"}
+
+
+def test_a_restore_that_aws_refuses_renames_nothing_and_says_why(
+    context: Context, protected: Protected, client: Client, name: str
+) -> None:
+    backup.take(context, protected, NoProgress())
+    client("s3").delete_bucket(Bucket=f"{name}-uploads")
+    chosen = points.choose(found(context, protected), None, ["database", "uploads"])
+    with pytest.raises(UserError, match=f"uploads: The destination bucket {name}-uploads does not exist"):
+        restore.restore(context, protected, chosen, NoProgress())
+    described = client("rds").describe_db_instances()["DBInstances"]
+    assert not [each for each in described if each["DBInstanceIdentifier"].startswith(f"{name}-database-replaced")]
+
+
+def test_configuration_comes_back_parameters_secrets_and_variables(
+    context: Context, protected: Protected, client: Client, name: str, tmp_path: Path
+) -> None:
+    taken = backup.take(context, protected, NoProgress(), ["configuration"])
+    assert taken.points == {}
+    [record] = points.records(context)
+    secret = context.contract.secret("database", name)
+    text = json.dumps(record.content)
+    assert not [each for each in context.contract.secrets if f"{each} 1" in text], "a record holds no secret"
+
+    client("ssm").put_parameter(
+        Name=context.contract.parameter("image", name), Value="image 2", Type="String", Overwrite=True
+    )
+    client("secretsmanager").put_secret_value(SecretId=secret, SecretString="database 2")
+    other = tmp_path / "other.tfvars"
+    other.write_text("# another")
+    later = replace(context, environment=replace(context.environment, variables_file=other))
+    restore.restore(later, protected, points.choose(found(later, protected), taken.backup, ()), NoProgress())
+
+    assert parameter(context.aws, context.contract.parameter("image", name)) == "image 1"
+    assert client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"] == "database 1"
+    kept = context.paths.environment(name) / f"backup-{taken.backup}.tfvars"
+    assert kept.read_text() == context.environment.variables_file.read_text()
+    assert other.read_text() == "# another", "the checkout's own file is the user's"
+
+
+def test_a_secrets_version_that_is_gone_is_said(
+    context: Context, protected: Protected, client: Client, name: str
+) -> None:
+    backup.take(context, protected, NoProgress(), ["configuration"])
+    secret = context.contract.secret("cache", name)
+    client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
+    client("secretsmanager").create_secret(Name=secret, SecretString="cache 3")
+    with pytest.raises(UserError, match=f"no longer has the version .* of {secret}"):
+        configuration.restore(context, points.records(context)[0])
+    assert client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"] == "cache 3"
+
+
+class TestBeforeAnUpgrade:
+    """Another Open WebUI migrates the database: a backup of it comes first, and only then."""
+
+    def outputs(self, protected: Protected) -> dict[str, Any]:
+        roles = {"backup_role_arn": protected.backup_role, "restore_role_arn": protected.restore_role}
+        said = {"vault_name": protected.vault, "resources": protected.resources, **roles}
+        return {"backup": said, "key_arns": {"data": protected.key}}
+
+    def deployed(self, context: Context, open_webui: str) -> None:
+        """The record of a deploy that brought this Open WebUI and came to its end."""
+        with release_records.kept(release_records.begin(context, release(open_webui))):
+            pass
+
+    def test_the_database_is_backed_up_when_the_version_differs(self, context: Context, protected: Protected) -> None:
+        self.deployed(context, "open-webui:0.11.0")
+        taken = backup.before_upgrade(context, release("open-webui:0.12.0"), self.outputs(protected), NoProgress())
+        assert taken is not None
+        assert set(taken.points) == {"database"}
+        assert {point.part for point in found(context, protected)} == {"database", "configuration"}
+
+    def test_a_release_that_does_not_say_its_version_counts_as_another(
+        self, context: Context, protected: Protected
+    ) -> None:
+        self.deployed(context, "")
+        assert backup.before_upgrade(context, release("same"), self.outputs(protected), NoProgress()) is not None
+
+    def test_the_same_version_and_a_first_deploy_need_none(self, context: Context, protected: Protected) -> None:
+        assert backup.before_upgrade(context, release("same"), self.outputs(protected), NoProgress()) is None
+        self.deployed(context, "same")
+        assert backup.before_upgrade(context, release("same"), self.outputs(protected), NoProgress()) is None
+        assert backup.before_upgrade(context, release("another"), {}, NoProgress()) is None
+        assert found(context, protected) == []
+
+    def test_a_backup_that_fails_stops_the_rollout(self, context: Context, protected: Protected, name: str) -> None:
+        self.deployed(context, "same")
+        broken = replace(protected, vault=f"{name}-other")
+        with pytest.raises(Exception, match="ResourceNotFoundException"):
+            backup.before_upgrade(context, release("another"), self.outputs(broken), NoProgress())
+
+
+def release(open_webui: str) -> Release:
+    return Release("0123456789ab", "c" * 64, open_webui)

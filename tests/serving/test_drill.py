@@ -1,0 +1,20 @@
+"""The loss of database and uploads, rehearsed by the command: all is destroyed for real, and back by content."""
+
+from __future__ import annotations
+
+from tests.serving.conftest import Serving
+
+
+def test_what_people_had_is_back_after_the_stores_were_destroyed(serving: Serving) -> None:
+    before = serving.instances()
+    drilled = serving.driver.make("drill", "ENV=local", "JSON=1", seconds=900)
+    assert drilled.status == 0, drilled.err
+    report = drilled.json
+    print(report)
+    assert report["proved"] == {"users": 2, "chats": 6, "files": 1}
+    assert report["destroyed_objects"] >= 1
+    assert 0 < report["recovery_point_age_seconds"] < 300
+    assert 0 < report["recovery_time_seconds"] < 600
+    assert serving.instances() == before, "an instance was replaced for want of a database"
+    plan = serving.driver.run("plan", "--env", "local", "--json")
+    assert plan.json["changes"] is False, plan.json

@@ -1,0 +1,54 @@
+"""Which Open WebUI a checkout brings: what the inventory says, else what the role says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ollama_gpu import environments, releases
+from ollama_gpu.paths import Paths, locate
+
+DEFAULTS = "open_webui_image: registry/open-webui@sha256:1\nopen_webui_image_build: false\n"
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Paths:
+    role = tmp_path / "ansible_collections/ollama/gpu/roles/open_webui"
+    (role / "defaults").mkdir(parents=True)
+    (role / "defaults/main.yml").write_text(DEFAULTS)
+    (role / "files/image").mkdir(parents=True)
+    (role / "files/image/open-webui.lock").write_text("# a comment\nopen-webui==0.12.4 \\\n    --hash=sha256:02e9\n")
+    return Paths(tmp_path, tmp_path / "work")
+
+
+def say(where: Paths, environment: str, text: str) -> None:
+    folder = where.repository / "inventories" / environment / "group_vars"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "all.yml").write_text(text)
+
+
+def open_webui(where: Paths, name: str = "prod") -> str:
+    return releases.open_webui(where, environments.load(locate(), name))
+
+
+def test_the_roles_image_where_nobody_says_another(where: Paths) -> None:
+    assert open_webui(where) == "registry/open-webui@sha256:1"
+
+
+def test_the_inventorys_image_wins(where: Paths) -> None:
+    say(where, "prod", "open_webui_image: registry/open-webui@sha256:2\n")
+    assert open_webui(where) == "registry/open-webui@sha256:2"
+
+
+def test_an_image_that_the_lab_supplies_is_the_one_that_it_supplied(where: Paths) -> None:
+    say(where, "local", 'open_webui_image: "{{ lab_open_webui_image }}"\n')
+    assert open_webui(where, "local") == "{{ lab_open_webui_image }}"
+    (where.work / "lab").mkdir(parents=True)
+    (where.work / "lab/supplies.yml").write_text("lab_open_webui_image: mirror/open-webui@sha256:3\n")
+    assert open_webui(where, "local") == "mirror/open-webui@sha256:3"
+
+
+def test_an_image_that_hosts_build_is_its_package(where: Paths) -> None:
+    say(where, "prod", "open_webui_image_build: true\n")
+    assert open_webui(where) == "open-webui==0.12.4"

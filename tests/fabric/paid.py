@@ -13,6 +13,7 @@ FREE = {
     *("aws_autoscaling_lifecycle_hook", "aws_autoscaling_policy", "aws_autoscaling_schedule", "aws_launch_template"),
     *("aws_backup_plan", "aws_backup_restore_testing_plan", "aws_backup_selection", "aws_backup_vault"),
     *("aws_backup_vault_notifications", "aws_backup_vault_policy"),
+    "aws_budgets_budget",  # only budgets that act are charged, and this one tells
     *("aws_cloudwatch_event_rule", "aws_cloudwatch_event_target", "aws_cloudwatch_log_resource_policy"),
     *("aws_cloudwatch_query_definition", "aws_sns_topic", "aws_sns_topic_policy", "aws_sns_topic_subscription"),
     *("aws_db_parameter_group", "aws_db_subnet_group", "aws_elasticache_parameter_group"),

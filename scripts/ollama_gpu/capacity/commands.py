@@ -17,7 +17,8 @@ Think = Annotated[
 Prompt = Annotated[float | None, typer.Option("--prompt-tokens", help="Tokens that go in with a question.")]
 Answer = Annotated[float | None, typer.Option("--answer-tokens", help="Tokens of an answer.")]
 Model = Annotated[
-    str, typer.Option("--model", help="As Ollama names it; scripts/ollama_gpu/capacity/models.yaml has the known.")
+    str | None,
+    typer.Option("--model", help="As Ollama names it. Default: the first of the environment's variable models."),
 ]
 Type = Annotated[str | None, typer.Option("--instance-type", help="Default: the fleet's first choice.")]
 Slots = Annotated[int | None, typer.Option("--slots", help="Streams at once on a GPU. Default: ollama_num_parallel.")]
@@ -28,7 +29,6 @@ Rates = Annotated[
     str | None, typer.Option("--rates", help="Measured tokens/s of a stream at so many on a GPU: 1:68,4:51,8:38.")
 ]
 PromptRate = Annotated[float | None, typer.Option("--prompt-rate", help="Measured prompt tokens/s of a GPU.")]
-_MODEL = "llama3.1:8b"
 
 
 def capacity(
@@ -37,7 +37,7 @@ def capacity(
     think_seconds: Think = None,
     prompt_tokens: Prompt = None,
     answer_tokens: Answer = None,
-    model: Model = _MODEL,
+    model: Model = None,
     instance_type: Type = None,
     slots: Slots = None,
     context: Context = None,
@@ -63,7 +63,9 @@ def capacity(
     if json:
         print_json(report.plan_values(found, plan))
         return
-    print_table(f"ENV={env}: {users} users, {model}", ("what", "how much", "why"), report.plan_rows(found, plan))
+    print_table(
+        f"ENV={env}: {users} users, {found.model.name}", ("what", "how much", "why"), report.plan_rows(found, plan)
+    )
     print()
     gpu = plan.kind.gpus.name.partition(" ")[0]
     print_table("What this rests on", ("prior", "value", "source"), report.prior_rows(found.priors, gpu))
@@ -78,7 +80,7 @@ def simulate(
     think_seconds: Think = None,
     prompt_tokens: Prompt = None,
     answer_tokens: Answer = None,
-    model: Model = _MODEL,
+    model: Model = None,
     instance_type: Type = None,
     slots: Slots = None,
     context: Context = None,
@@ -128,6 +130,6 @@ def simulate(
     if json:
         print_json(values)
         return
-    print_table(f"ENV={env}: {model}, a day hour by hour", report.DAY_COLUMNS, report.day_rows(values))
+    print_table(f"ENV={env}: {found.model.name}, a day hour by hour", report.DAY_COLUMNS, report.day_rows(values))
     print()
     print_table("The day", ("what", "how much", "why"), report.day_summary(values))

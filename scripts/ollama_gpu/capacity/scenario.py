@@ -34,7 +34,7 @@ class Choices:
     ``rates``: a stream's measured tokens/s by the number of streams on a GPU; ``prompt_rate`` in tokens/s.
     """
 
-    model: str
+    model: str | None = None
     instance_type: str | None = None
     slots: int | None = None
     context: int | None = None
@@ -96,7 +96,7 @@ def load(paths: Paths, name: str, choices: Choices) -> Scenario:
         if choices.max_size < fleet["min_size"]:
             raise UserError(f"--max-size must be at least {fleet['min_size']}, the fleet's min_size.", status=2)
         fleet["max_size"] = choices.max_size
-    model = models.of(choices.model)
+    model = models.of(_model(choices, found))
     kind = instance_types.of(choices.instance_type or fleet["instance_types"][0])
     for what, value in (("--slots", choices.slots), ("--context", choices.context)):
         if value is not None and value < 1:
@@ -124,6 +124,12 @@ def load(paths: Paths, name: str, choices: Choices) -> Scenario:
         boot_seconds=choices.boot_seconds or known.value("boot_seconds"),
         priors=known,
     )
+
+
+def _model(choices: Choices, found: dict[str, Any]) -> str:
+    if choices.model is None and not found["models"]:
+        raise UserError("The environment names no model.", "Say which one is meant: --model llama3.1:8b.", status=2)
+    return choices.model or str(found["models"][0]).partition("@")[0]
 
 
 def parse_rates(text: str) -> dict[int, float]:

@@ -365,8 +365,6 @@ class _Simulation:
         """Auto Scaling fills the on-demand base first and keeps the share above it."""
         alive = [instance for instance in self.instances if instance.gone_at == inf and not instance.draining]
         above = len(alive) + 1 - self.policies.on_demand_base
-        if above <= 0:
-            return False
         wanted_on_demand = -(-above * (100 - self.policies.spot_percentage) // 100)  # AWS rounds towards on demand
         on_demand_above = sum(not instance.spot for instance in alive) - self.policies.on_demand_base
         return on_demand_above >= wanted_on_demand

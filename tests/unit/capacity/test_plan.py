@@ -35,6 +35,11 @@ def test_what_asks_for_most_instances_decides() -> None:
     assert (few.instances, few.decided_by) == (2, "min_size")
 
 
+def test_the_model_is_the_environments_first_unless_another_is_asked_for() -> None:
+    assert scenario.load(PATHS, "prod", Choices()).model.name == "gemma3:4b"
+    assert prod().model.name == "llama3.1:8b"
+
+
 def test_twice_the_users_need_twice_the_slots_and_longer_thinking_needs_fewer() -> None:
     found = prod()
     sizes = [found.plan(demand.of(users, 60, 700, 200, found.priors)).streams for users in (1000, 2000)]

@@ -93,14 +93,18 @@ class Refresh:
 
 
 def due(context: Context, outputs: dict[str, Any]) -> list[Due]:
-    """The fleets that a rollout would change; the one for people first. None right after a first deploy."""
+    """The fleets that a rollout would change; the one for people first. None right after a first deploy.
+
+    Nor where an older version has the same content, as after going back from a release that no instance ever ran.
+    """
     found = []
     for fleet in _in_order(outputs):
         group = _group(context.aws, outputs, fleet)
-        version = str(outputs["fleets"][fleet]["launch_template"]["latest_version"])
-        versions = _versions(group)
-        stale = sum(count for other, count in versions.items() if other != version)
-        if stale or _named(group) != version:
+        template = outputs["fleets"][fleet]["launch_template"]
+        version, versions = str(template["latest_version"]), _versions(group)
+        same = _same(context.aws, template["id"], version, {*versions, _named(group)})
+        stale = sum(count for other, count in versions.items() if other not in same)
+        if stale or _named(group) not in same:
             policy: Any = group["MixedInstancesPolicy"]
             found.append(Due(fleet, group["AutoScalingGroupName"], version, stale, group["DesiredCapacity"], policy))
     return found
@@ -233,8 +237,9 @@ def take_back(
 
 
 def describe(context: Context, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Each fleet: the newest version, the one that its group names, how many instances run which, its last refresh."""
+    """Each fleet: newest version, its group's, how many instances run which; whether a rollout is due, and the last."""
     seen = {}
+    waiting = {each.fleet for each in due(context, outputs)}
     for fleet in _in_order(outputs):
         group = _group(context.aws, outputs, fleet)
         last = newest(context.aws, outputs, fleet)
@@ -242,6 +247,7 @@ def describe(context: Context, outputs: dict[str, Any]) -> dict[str, Any]:
             "newest_version": str(outputs["fleets"][fleet]["launch_template"]["latest_version"]),
             "group_version": _named(group),
             "instances_by_version": dict(sorted(_versions(group).items())),
+            "due": fleet in waiting,
             "last": last.as_dict() if last else None,
         }
     return seen
@@ -362,6 +368,16 @@ def _group(aws: Aws, outputs: dict[str, Any], fleet: str) -> Any:
 
 def _named(group: Any) -> str:
     return str(group["MixedInstancesPolicy"]["LaunchTemplate"]["LaunchTemplateSpecification"]["Version"])
+
+
+def _same(aws: Aws, template: str, version: str, others: set[str]) -> set[str]:
+    """Of these versions of a template, those with the content of ``version``, and itself."""
+    if others <= {version}:
+        return {version}
+    wanted = sorted({version, *others} - {"?"})
+    answer = aws.ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=wanted)
+    content = {str(each["VersionNumber"]): each["LaunchTemplateData"] for each in answer["LaunchTemplateVersions"]}
+    return {other for other, data in content.items() if data == content[version]}
 
 
 def _versions(group: Any) -> Counter[str]:

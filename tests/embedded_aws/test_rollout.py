@@ -22,7 +22,7 @@ from ollama_gpu.paths import locate
 
 from .conftest import REGION, wait_until
 
-ALARM = "degraded"
+OLD = "b2xk"  # user data
 
 
 @dataclass
@@ -102,8 +102,8 @@ class Fleets:
             if each["LifecycleState"] == "InService"
         )
 
-    def new_version(self) -> str:
-        data: Any = {"ImageId": self.image, "SecurityGroupIds": [self.security_group], "UserData": "bmV3"}
+    def new_version(self, user_data: str = "bmV3") -> str:
+        data: Any = {"ImageId": self.image, "SecurityGroupIds": [self.security_group], "UserData": user_data}
         made = self.aws.ec2.create_launch_template_version(LaunchTemplateId=self.template, LaunchTemplateData=data)
         return str(made["LaunchTemplateVersion"]["VersionNumber"])
 
@@ -129,7 +129,7 @@ def fleets(client: Callable[[str], Any], endpoint: Endpoint, network: dict[str, 
     context = Context(where, local, contract.load(where.contract), Aws(REGION, endpoint.url), {}, ())
     ec2, asg = client("ec2"), client("autoscaling")
     image = ec2.register_image(Name=name, RootDeviceName="/dev/sda1")["ImageId"]
-    data = {"ImageId": image, "SecurityGroupIds": [network["group"]]}
+    data = {"ImageId": image, "SecurityGroupIds": [network["group"]], "UserData": OLD}
     template = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
     made = Fleets(context, name, template["LaunchTemplate"]["LaunchTemplateId"], image, network["group"])
     for fleet, desired in (("interactive", 2), ("batch", 0)):
@@ -213,6 +213,13 @@ def test_every_fleet_goes_to_the_new_version_and_two_always_serve(fleets: Fleets
     assert after["LaunchTemplate"]["Overrides"] == before["LaunchTemplate"]["Overrides"]
     assert any("InProgress" in line for line in view.said)
     assert view.outcomes == ["Successful", "Successful"]
+    assert rollout.due(fleets.context, fleets.outputs) == []
+
+
+def test_a_version_that_says_what_the_instances_are_already_replaces_none(fleets: Fleets) -> None:
+    fleets.new_version()
+    assert [fleet.stale for fleet in rollout.due(fleets.context, fleets.outputs)] == [2, 0]
+    fleets.new_version(OLD)
     assert rollout.due(fleets.context, fleets.outputs) == []
 
 
@@ -316,5 +323,6 @@ def test_a_fleet_tells_what_runs_and_what_is_newest(fleets: Fleets) -> None:
         "newest_version": "2",
         "group_version": "1",
         "instances_by_version": {"1": 2},
+        "due": True,
         "last": None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ollama_gpu.cost.now import an_hour
 from ollama_gpu.status_screen import boot_line, tables
 
 LOAD: dict[str, Any] = dict.fromkeys(
@@ -20,6 +21,16 @@ SEEN: dict[str, Any] = {
     "time": "2026-11-23T12:00:00Z",
     "url": "https://chat.example.org",
     "release": "4f2a9c1",
+    "last_release": {
+        "number": 7,
+        "release": "4f2a9c1",
+        "outcome": "failed",
+        "cause": "the refresh failed\nbecause",
+        "by": "ann",
+        "ended": "2026-11-23T11:00:00.5Z",
+    },
+    "rollouts": [],
+    "cost_an_hour": {"usd": 2.012, "instances": 2, "prices_of": "2026-07-20"},
     "fleets": {
         "interactive": {
             "group": "g",
@@ -44,6 +55,7 @@ SEEN: dict[str, Any] = {
                     "zone": "eu-central-1a",
                     "state": "InService",
                     "health": "Unhealthy",
+                    "models": {"serves": ["gemma3:4b@a2af6cc3eb7f"]},
                     "boot": [],
                     "load": {**INSTANCE_LOAD, "gpus": 1.0, "model_on_gpu": 0.0},
                 }
@@ -79,11 +91,20 @@ def test_a_fleet_shows_load_queue_and_first_token_and_a_dash_where_nothing_was_r
 def test_an_instance_whose_model_is_not_on_the_gpu_says_so() -> None:
     [instance] = rows("instances")
     assert instance[:4] == ["i-1", "interactive", "g5.xlarge, eu-central-1a", "InService, Unhealthy"]
-    assert instance[6:8] == ["1", "NO"]
+    assert instance[6:9] == ["1", "NO", "gemma3:4b@a2af6cc3eb7f"]
 
 
 def test_an_alarm_shows_since_when_it_rings_why_and_where_the_remedy_stands() -> None:
     assert rows("alarms") == [["interactive-queue", "2026-11-23T11:58:00Z", "5 of 5", "docs/operations.md#alarm-queue"]]
+
+
+def test_release_and_cost_are_a_line_each_and_what_is_unknown_is_said() -> None:
+    shown = {row[0]: row[1] for row in rows("ENV=prod")}
+    assert shown["release"] == "7 (4f2a9c1) failed: the refresh failed, by ann, 2026-11-23T11:00:00Z"
+    assert shown["cost an hour"].startswith("2.01 USD for 2 instances alone (prices of 2026-07-20")
+    assert an_hour("us-east-1", [("g5.xlarge", False), ("g5.xlarge", True)])["usd"] > 1.006
+    assert "No price of x1.big" in an_hour("us-east-1", [("x1.big", False)])["unknown"]
+    assert "No prices of moon-1" in an_hour("moon-1", [])["unknown"]
 
 
 def test_what_could_not_be_read_stands_first() -> None:

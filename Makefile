@@ -5,7 +5,7 @@ ENV    ?= local
 PYTHON ?= python3
 
 OLLAMA_GPU = .venv/bin/ollama-gpu
-READS      = doctor preflight plan outputs status verify administrator env bootstrap releases
+READS      = doctor preflight plan outputs verify administrator env bootstrap releases
 JSON_FLAG  = $(if $(filter-out 0,$(JSON)),--json)
 YES_FLAGS  = $(if $(filter-out 0,$(YES)),--yes) $(if $(CONFIRM),--confirm $(CONFIRM))
 
@@ -24,13 +24,25 @@ bootstrap: ## once per account and region: state and artifact buckets, image rol
 preflight: ## check what can be refused before money is spent
 plan: ## what would a deploy change?
 outputs: ## every identifier and address
-status: ## what is running
-verify: ## sign in at the front door and chat
+verify: ## does it serve? chats, first token, GPUs, alarms
 administrator: ## who signs in first, and the password
 releases: ## what was deployed, and how it ended
 env: ## exports for aws-cli, boto3 and Ansible: eval "$(make env)"
 $(READS): setup
 	@$(OLLAMA_GPU) $@ --env $(ENV) $(JSON_FLAG)
+
+status: setup ## what is running: load, GPUs, boots, alarms (WATCH=10: again every 10 s)
+	@$(OLLAMA_GPU) status --env $(ENV) $(JSON_FLAG) $(if $(WATCH),--watch --every $(WATCH))
+
+logs: setup ## log lines (GROUP=boot|gateway|..., INSTANCE=<id>, SINCE=15m, FOLLOW=1)
+	@$(OLLAMA_GPU) logs --env $(ENV) $(JSON_FLAG) $(if $(GROUP),--group $(GROUP)) $(if $(INSTANCE),--instance $(INSTANCE)) \
+	  $(if $(SINCE),--since $(SINCE)) $(if $(filter-out 0,$(FOLLOW)),--follow)
+
+events: setup ## what happened, with time and reason (SINCE=24h)
+	@$(OLLAMA_GPU) events --env $(ENV) $(JSON_FLAG) $(if $(SINCE),--since $(SINCE))
+
+sign-on: setup ## keep the secret of the OpenID client, read from standard input
+	@$(OLLAMA_GPU) sign-on --env $(ENV)
 
 deploy: setup ## provision and roll out
 	@$(OLLAMA_GPU) deploy --env $(ENV) $(JSON_FLAG) $(YES_FLAGS) $(if $(filter off,$(LAB)),--no-lab)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ollama_gpu import alarms, load, model_following, timeline
+from ollama_gpu import alarms, load, model_following, release_records, rollout, timeline
 from ollama_gpu.alarms import stamp
 from ollama_gpu.context import Context
+from ollama_gpu.cost import now
 
 
 def read(context: Context, outputs: dict[str, Any]) -> dict[str, Any]:
@@ -33,12 +35,31 @@ def read(context: Context, outputs: dict[str, Any]) -> dict[str, Any]:
         "time": stamp(datetime.now(UTC)),
         "url": outputs["url"],
         "release": outputs["release"],
+        "last_release": next((record.as_dict() for record in release_records.listed(context, 1)), None),
+        "rollouts": [str(refresh) for refresh in rollout.under_way(context, outputs)],
+        "cost_an_hour": now.an_hour(context.environment.region, _running(context, members)),
         "fleets": fleets,
         "alarms": {
             "states": dict(Counter(alarm.state for alarm in found)),
             "ringing": [alarm.as_dict() for alarm in found if alarm.state == "ALARM"],
         },
     }
+
+
+def _running(context: Context, members: Mapping[str, Sequence[str]]) -> list[tuple[str, bool]]:
+    """Type, and whether it is spot, of each instance of the fleets that is paid for."""
+    ids = [instance for fleet in members.values() for instance in fleet]
+    if not ids:
+        return []
+    pages = context.aws.ec2.get_paginator("describe_instances").paginate(
+        Filters=[{"Name": "instance-id", "Values": ids}, {"Name": "instance-state-name", "Values": ["running"]}]
+    )
+    return [
+        (instance["InstanceType"], instance.get("InstanceLifecycle") == "spot")
+        for page in pages
+        for reservation in page["Reservations"]
+        for instance in reservation["Instances"]
+    ]
 
 
 def _fleet(context: Context, group: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ _FLEET = (
     "GPU",
     "memory",
 )
-_INSTANCE = ("instance", "fleet", "type, zone", "state", "slots", "queued", "GPUs", "model on GPU", "boot")
+_INSTANCE = ("instance", "fleet", "type, zone", "state", "slots", "queued", "GPUs", "model on GPU", "models", "boot")
 _ALARM = ("alarm", "since", "why", "runbook")
 
 
@@ -58,12 +58,30 @@ def _environment(seen: dict[str, Any], trouble: str) -> Table:
     rows = [
         *([("not read since", trouble)] if trouble else []),
         ("front door", seen["url"]),
-        ("release", seen["release"]),
+        ("release", _release(seen["last_release"], seen["release"])),
+        *([("rollout", "; ".join(seen["rollouts"]))] if seen["rollouts"] else []),
+        ("cost an hour", _cost(seen["cost_an_hour"])),
         ("alarms", ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"),
         ("last activity", "; ".join(_activities(seen)) or NO_DATA),
     ]
     where = "embedded AWS" if seen["endpoint"] else seen["region"]
     return Table(f"ENV={seen['environment']} ({where}) at {seen['time']}", ("what", "seen"), rows)
+
+
+def _release(last: dict[str, Any] | None, applied: str) -> str:
+    if last is None:
+        return f"{applied}, not recorded"
+    ended = f", {last['ended'][:19]}Z" if last["ended"] else ""
+    cause = f": {last['cause'].splitlines()[0]}" if last["cause"] else ""
+    return f"{last['number']} ({last['release']}) {last['outcome']}{cause}, by {last['by']}{ended}"
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    if cost["usd"] is None:
+        return str(cost["unknown"])
+    return (
+        f"{cost['usd']:.2f} USD for {cost['instances']} instances alone (prices of {cost['prices_of']}; all: make cost)"
+    )
 
 
 def _activities(seen: dict[str, Any]) -> list[str]:
@@ -101,8 +119,14 @@ def _instance(fleet: str, instance: dict[str, Any]) -> tuple[str, ...]:
         _number(load["queued"]),
         _number(load["gpus"]),
         on_gpu,
+        _models(instance["models"]),
         boot_line(instance["boot"]),
     )
+
+
+def _models(models: dict[str, Any]) -> str:
+    failed = f"; cannot follow: {models['failed']}" if models.get("failed") else ""
+    return (", ".join(models["serves"]) or NO_DATA) + failed
 
 
 def _alarm(alarm: dict[str, str]) -> tuple[str, ...]:

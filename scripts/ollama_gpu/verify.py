@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from ollama_gpu import alarms, deploy, load, role_variables, serving
+from ollama_gpu import alarms, deploy, load, model_following, role_variables, serving
 from ollama_gpu.alarms import Alarm
 from ollama_gpu.chat import Chat
 from ollama_gpu.checks import Check
@@ -24,7 +24,7 @@ _LOOK = "See `make status ENV={0}` and `make logs ENV={0} GROUP=boot`."
 
 
 def run(context: Context, outputs: dict[str, Any]) -> list[Check]:
-    """Rows about the fleets, chats at the front door, their first token, each instance's GPU, and the alarms."""
+    """Rows about the fleets, chats at the front door, their first token, models, each instance's GPU, the alarms."""
     name = context.environment.name
     fleets = {fleet: serving.look(context, outputs, fleet) for fleet in outputs["fleets"]}
     rows = [_fleet(fleet, state, name) for fleet, state in fleets.items()]
@@ -33,14 +33,14 @@ def run(context: Context, outputs: dict[str, Any]) -> list[Check]:
     if sign_on and not sign_on.password_sign_in:
         seen = "password sign-in is switched off (sign_on.password_sign_in), and a program has no other"
         rows.append(Check("chat", "skipped", seen, f"Sign in with a browser: {outputs['url']}"))
-        rows += _gpus(context, outputs)
+        rows += _instances(context, outputs)
     elif context.environment.embedded and context.instance_settings is None:
         rows.append(
             Check("chat", "skipped", "the fabric stands alone (LAB=off): nothing answers behind its front door")
         )
     else:
         rows += chats(_chat(context, outputs), _goal(found), without_gpu=not _wants_gpu(context), name=name)
-        rows += _gpus(context, outputs)
+        rows += _instances(context, outputs)
     return [*rows, ringing(found)]
 
 
@@ -128,16 +128,23 @@ def _wants_gpu(context: Context) -> bool:
     return bool(role_variables.read(context.paths, context.environment).get("ollama_require_gpu", True))
 
 
-def _gpus(context: Context, outputs: dict[str, Any]) -> list[Check]:
-    groups = {name: fleet["group_name"] for name, fleet in outputs["fleets"].items()}
+def _in_service(context: Context, groups: Mapping[str, str]) -> dict[str, list[str]]:
     answer = context.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=list(groups.values()))
-    serves = {
+    serving_now = {
         group["AutoScalingGroupName"]: [
             each["InstanceId"] for each in group["Instances"] if each["LifecycleState"] == "InService"
         ]
         for group in answer["AutoScalingGroups"]
     }
-    members = {name: serves.get(group, []) for name, group in groups.items()}
+    return {name: serving_now.get(group, []) for name, group in groups.items()}
+
+
+def _instances(context: Context, outputs: dict[str, Any]) -> list[Check]:
+    """Whether every instance in service has the published models, and those wholly on its GPUs."""
+    groups = {name: fleet["group_name"] for name, fleet in outputs["fleets"].items()}
+    members = _in_service(context, groups)
+    everyone = [instance for fleet in members.values() for instance in fleet]
     seen = load.read(context, groups, members)
     wanted = _wants_gpu(context)
-    return [gpu(instance, figures, wanted) for instance, figures in seen.instances.items()]
+    rows = [gpu(instance, figures, wanted) for instance, figures in seen.instances.items()]
+    return [model_following.check(context, everyone), *rows]

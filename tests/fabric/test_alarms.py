@@ -31,6 +31,29 @@ COMPOSITE = "service-degraded"
 REGION = "us-east-1"
 PREFIX = "ollama-gpu-local-"
 
+GIB = 2**30
+# What each metric says when something is wrong, and when all is well: not taken from the alarm, so that
+# one that compares the wrong way round is found.
+PLAIN: dict[str, tuple[float, float]] = {
+    "database-connections": (5000, 40),
+    "database-cpu": (97, 35),
+    "database-memory": (GIB / 10, 2 * GIB),
+    "database-storage": (GIB, 200 * GIB),
+    "files-io-limit": (100, 40),
+    "first-token": (6000, 400),
+    "gpu-errors": (1, 0),
+    "gpu-missing": (0, 1),
+    "gpu-temperature": (96, 61),
+    "gpu-utilization": (100, 60),
+    "model-on-cpu": (0, 1),
+    "no-healthy-host": (0, 2),
+    "queue": (30, 0),
+    "rejected": (4, 0),
+    "request-latency": (9.5, 0.1),  # seconds
+    "restore-failed": (1, 0),
+    "unhealthy-hosts": (1, 0),
+}
+
 # Metric ids of each alarm's expression: figures at which it rings, and figures at which it does not.
 MATH: dict[str, tuple[dict[str, float], dict[str, float]]] = {
     "backup-failed": ({"failed": 1}, {"failed": 0}),
@@ -131,10 +154,7 @@ def figures(alarm: Mapping[str, Any], rings: bool) -> list[tuple[Mapping[str, An
         metrics = {each["Id"]: each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each}
         assert set(values) <= set(metrics), "MATH names a metric that the alarm does not read"
         return [(metrics[identifier], value) for identifier, value in values.items()]
-    threshold = alarm["Threshold"]
-    above, below = threshold * 1.1 + 1, threshold * 0.9 - 1
-    high = alarm["ComparisonOperator"].startswith("Greater")
-    return [(alarm, above if high == rings else below)]
+    return [(alarm, PLAIN[runbook(alarm)][0 if rings else 1])]
 
 
 def period(alarm: Mapping[str, Any]) -> int:

@@ -1,0 +1,73 @@
+"""What verify makes of what it saw."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from ollama_gpu.alarms import Alarm
+from ollama_gpu.chat import Chat
+from ollama_gpu.errors import UserError
+from ollama_gpu.load import InstanceLoad
+from ollama_gpu.verify import chats, gpu, ringing
+
+GOAL = 2000.0
+
+
+def chat(first_token_ms: float) -> Chat:
+    return Chat("https://chat.example.org", "gemma3:4b", "Paris.", first_token_ms, first_token_ms + 100)
+
+
+def states(*first_tokens: float, without_gpu: bool = False) -> list[str]:
+    rows = chats([chat(each) for each in first_tokens], GOAL, without_gpu, "prod")
+    return [row.state for row in rows]
+
+
+def test_the_median_first_token_is_held_against_the_goal() -> None:
+    assert states(100, 200, 9000) == ["ok", "ok"]
+    assert states(100, 2001, 9000) == ["ok", "failed"]
+
+
+def test_without_a_gpu_a_slow_first_token_is_said_and_fails_nothing() -> None:
+    assert states(9000, 9000, 9000, without_gpu=True) == ["ok", "warning"]
+
+
+def test_a_chat_that_fails_is_one_row_with_the_remedy() -> None:
+    [row] = chats(UserError("no answer.", "Look."), GOAL, without_gpu=False, name="prod")
+    assert (row.state, row.seen, row.remedy) == ("failed", "no answer.", "Look.")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "model_on_gpu", "state", "says"),
+    [
+        (1.0, 1.0, "ok", "wholly"),
+        (4.0, 0.0, "failed", "alarm-model-on-cpu"),
+        (4.0, 0.5, "failed", "alarm-model-on-cpu"),
+        (0.0, None, "failed", "alarm-gpu-missing"),
+        (None, None, "failed", "alarm-gpu-silent"),
+        (1.0, None, "warning", "no model is loaded"),
+    ],
+)
+def test_an_instances_gpu_is_judged_by_what_it_reports(
+    gpus: float | None, model_on_gpu: float | None, state: str, says: str
+) -> None:
+    row = gpu("i-1", InstanceLoad(0, 0, 8, gpus, 0, model_on_gpu), wanted=True)
+    assert row.state == state
+    assert says in f"{row.seen} {row.remedy}"
+
+
+def test_an_environment_without_gpus_says_so_and_does_not_fail() -> None:
+    row = gpu("i-1", InstanceLoad(0, 0, 8, 0, 0, 0), wanted=False)
+    assert (row.state, "no GPU" in row.seen) == ("skipped", True)
+
+
+def alarm(what: str, state: str, threshold: float | None = 1.0) -> Alarm:
+    return Alarm(f"ollama-gpu-prod-{what}", what, state, datetime.now(UTC), "", f"docs/operations.md#{what}", threshold)
+
+
+def test_the_composite_alarm_fails_and_another_warns() -> None:
+    assert ringing([alarm("queue", "OK"), alarm("service-degraded", "OK", None)]).state == "ok"
+    assert ringing([alarm("queue", "ALARM"), alarm("service-degraded", "OK", None)]).state == "warning"
+    assert ringing([alarm("queue", "ALARM"), alarm("service-degraded", "ALARM", None)]).state == "failed"
+    assert ringing([]).state == "warning"

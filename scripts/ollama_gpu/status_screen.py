@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,11 +60,23 @@ def _environment(seen: dict[str, Any], trouble: str) -> Table:
         *([("not read since", trouble)] if trouble else []),
         ("front door", seen["url"]),
         ("release", seen["release"]),
+        ("models", _models(seen)),
         ("alarms", ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"),
         ("last activity", "; ".join(_activities(seen)) or NO_DATA),
     ]
     where = "embedded AWS" if seen["endpoint"] else seen["region"]
     return Table(f"ENV={seen['environment']} ({where}) at {seen['time']}", ("what", "seen"), rows)
+
+
+def _models(seen: dict[str, Any]) -> str:
+    """What is served, by how many instances where they differ; and who cannot follow."""
+    instances = [each for fleet in seen["fleets"].values() for each in fleet["instances"]]
+    sets = Counter(", ".join(each["models"]["serves"]) or "nothing told yet" for each in instances)
+    parts = [f"{names} ({count} of {len(instances)})" if len(sets) > 1 else names for names, count in sets.items()]
+    failed = [
+        f"{each['id']} cannot follow: {each['models']['failed']}" for each in instances if "failed" in each["models"]
+    ]
+    return "; ".join([*parts, *failed]) or NO_DATA
 
 
 def _activities(seen: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from ollama_gpu import alarms, deploy, load, role_variables, serving
+from ollama_gpu import alarms, deploy, load, model_following, role_variables, serving
 from ollama_gpu.alarms import Alarm
 from ollama_gpu.chat import Chat
 from ollama_gpu.checks import Check
@@ -33,14 +33,14 @@ def run(context: Context, outputs: dict[str, Any]) -> list[Check]:
     if sign_on and not sign_on.password_sign_in:
         seen = "password sign-in is switched off (sign_on.password_sign_in), and a program has no other"
         rows.append(Check("chat", "skipped", seen, f"Sign in with a browser: {outputs['url']}"))
-        rows += _gpus(context, outputs)
+        rows += _inside(context, outputs)
     elif context.environment.embedded and context.instance_settings is None:
         rows.append(
             Check("chat", "skipped", "the fabric stands alone (LAB=off): nothing answers behind its front door")
         )
     else:
         rows += chats(_chat(context, outputs), _goal(found), without_gpu=not _wants_gpu(context), name=name)
-        rows += _gpus(context, outputs)
+        rows += _inside(context, outputs)
     return [*rows, ringing(found)]
 
 
@@ -128,7 +128,15 @@ def _wants_gpu(context: Context) -> bool:
     return bool(role_variables.read(context.paths, context.environment).get("ollama_require_gpu", True))
 
 
-def _gpus(context: Context, outputs: dict[str, Any]) -> list[Check]:
+def _inside(context: Context, outputs: dict[str, Any]) -> list[Check]:
+    """Rows about every instance in service: its GPUs, and whether it serves the models that are published."""
+    members = _members(context, outputs)
+    everyone = [each for fleet in members.values() for each in fleet]
+    return [*_gpus(context, outputs, members), model_following.check(context, everyone)]
+
+
+def _members(context: Context, outputs: dict[str, Any]) -> dict[str, list[str]]:
+    """The instances in service by their fleet."""
     groups = {name: fleet["group_name"] for name, fleet in outputs["fleets"].items()}
     answer = context.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=list(groups.values()))
     serves = {
@@ -137,7 +145,11 @@ def _gpus(context: Context, outputs: dict[str, Any]) -> list[Check]:
         ]
         for group in answer["AutoScalingGroups"]
     }
-    members = {name: serves.get(group, []) for name, group in groups.items()}
+    return {name: serves.get(group, []) for name, group in groups.items()}
+
+
+def _gpus(context: Context, outputs: dict[str, Any], members: dict[str, list[str]]) -> list[Check]:
+    groups = {name: fleet["group_name"] for name, fleet in outputs["fleets"].items()}
     seen = load.read(context, groups, members)
     wanted = _wants_gpu(context)
     return [gpu(instance, figures, wanted) for instance, figures in seen.instances.items()]

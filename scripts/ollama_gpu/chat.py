@@ -54,7 +54,7 @@ def chat(door: Door, administrator: dict[str, str]) -> Chat:
     if not models:
         raise UserError(
             f"{door.url} offers no model.",
-            "Publish a set with make models PUBLISH=NAME: instances take it at their next boot.",
+            "Publish a set with make models PUBLISH=NAME: instances take it within a minute or two.",
         )
     body = {
         "model": models[0],

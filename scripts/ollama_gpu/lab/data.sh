@@ -1,7 +1,9 @@
 #!/bin/bash
 # PostgreSQL and Redis by TLS: secrets are files in /run/secrets, the certificate in /run/tls, data in /data.
+# Each server is begun anew when it ends, without a word to the other: a managed store that restarts does so by itself.
 set -euo pipefail
 rm -f /run/data-is-up /data/postgresql/postmaster.pid   # of a container that was killed
+restart_seconds=5   # a short restart of a managed store; a failover takes it 30 to 120 s
 bin=$(echo /usr/lib/postgresql/*/bin)
 # setpriv becomes the program, so that a signal to $! reaches the server itself (a function's $! would be a shell).
 as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
@@ -21,9 +23,23 @@ cat > /data/postgresql/pg_hba.conf <<'END'
 local   all all      peer
 hostssl all all all  scram-sha-256
 END
+# Runs a server until it is told to end with all; ${1} is the signal by which it ends in order.
+keep() {
+  local signal=$1 server ending=
+  shift
+  trap 'ending=yes; kill -"$signal" "$server" || true' TERM
+  until [ -n "$ending" ]; do
+    "$@" &
+    server=$!
+    wait "$server" || wait "$server" || true   # the first wait also ends with the trap's signal
+    [ -n "$ending" ] || { echo "$1 has ended and begins anew in $restart_seconds s"; sleep "$restart_seconds"; }
+  done
+}
+
 install -d -o postgres -g postgres /run/postgresql
-"${as_postgres[@]}" "$bin/postgres" -D /data/postgresql -c listen_addresses='*' -c port=5432 -c max_connections=400 \
-  -c ssl=on -c ssl_cert_file=/run/lab-tls/server.crt -c ssl_key_file=/run/lab-tls/server.key -c log_connections=on &
+keep INT "${as_postgres[@]}" "$bin/postgres" -D /data/postgresql -c listen_addresses='*' -c port=5432 \
+  -c max_connections=400 -c ssl=on -c ssl_cert_file=/run/lab-tls/server.crt -c ssl_key_file=/run/lab-tls/server.key \
+  -c log_connections=on &
 database=$!
 until "${as_postgres[@]}" "$bin/pg_isready" --quiet; do sleep 0.1; done
 # As on RDS: a master who may make roles, databases and extensions. psql reads the password itself, so that no argument holds it.
@@ -51,10 +67,9 @@ save ""
 appendonly yes
 END
 chown redis:redis /run/lab-redis/redis.conf
-"${as_redis[@]}" redis-server /run/lab-redis/redis.conf &
+keep TERM "${as_redis[@]}" redis-server /run/lab-redis/redis.conf &
 cache=$!
 
-trap 'kill -INT $database; kill $cache; wait; exit 0' TERM INT
+trap 'kill $database $cache; wait; exit 0' TERM INT
 touch /run/data-is-up
-wait -n || true
-exit 1   # one of the two has ended: Docker starts both anew
+wait

@@ -69,6 +69,11 @@ class Serving:
         """The name of the container of database and cache."""
         return f"{names.prefix(self.context)}-data"
 
+    @property
+    def network(self) -> str:
+        """The name of the network that instances and stores are on."""
+        return names.network(names.prefix(self.context))
+
     def run(self, instance: str, *command: str) -> str:
         """What a command prints inside an instance."""
         return self.docker.output("exec", self.container(instance), *command)

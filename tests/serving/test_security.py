@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 
 from ollama_gpu.aws import code_of
 from ollama_gpu.lab import names
-from ollama_gpu.lab.docker import NETWORK
 from tests.serving.conftest import Serving
 from tests.serving.traffic import Session
 
@@ -160,7 +159,7 @@ def test_tls_below_1_2_is_refused(serving: Serving, version: ssl.TLSVersion, acc
 def test_an_instance_offers_its_network_the_front_door_alone(serving: Serving, instance: str) -> None:
     keeper = serving.docker.container(f"{serving.container(instance)}-metadata")
     assert keeper is not None
-    address = keeper["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+    address = keeper["NetworkSettings"]["Networks"][serving.network]["IPAddress"]
     ports = serving.context.contract.ports
     wanted = [
         ports[name] for name in ("front_door", "gateway", "ollama_first", "open_webui_first", "metrics", "health")
@@ -174,7 +173,7 @@ def test_an_instance_offers_its_network_the_front_door_alone(serving: Serving, i
         "        print(port, probe.connect_ex((sys.argv[1], int(port))))\n"
     )
     told = serving.docker.output(
-        "run", "--rm", f"--network={NETWORK}", "--label=ollama-gpu.lab=trial", "--entrypoint=python3",
+        "run", "--rm", f"--network={serving.network}", "--label=ollama-gpu.lab=trial", "--entrypoint=python3",
         keeper["Config"]["Image"], "-c", script, address, *map(str, wanted),
     )  # fmt: skip
     reached = {int(line.split()[0]) for line in told.splitlines() if line.endswith(" 0")}

@@ -1,9 +1,11 @@
 #!/bin/bash
 # PostgreSQL and Redis by TLS: secrets are files in /run/secrets, the certificate in /run/tls, data in /data.
 # DATABASE names the server, a folder in /data/databases, whose data PostgreSQL serves; empty: there is none.
+# Each server is begun anew when it ends, without a word to the other: a managed store that restarts does so by itself.
 set -euo pipefail
 data=/data/databases/$DATABASE
 rm -f /run/data-is-up "$data/postmaster.pid"   # of a container that was killed
+restart_seconds=5   # a short restart of a managed store; a failover takes it 30 to 120 s
 bin=$(echo /usr/lib/postgresql/*/bin)
 # setpriv becomes the program, so that a signal to $! reaches the server itself (a function's $! would be a shell).
 as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
@@ -13,6 +15,19 @@ groupadd --force --system lab-tls
 usermod --append --groups lab-tls postgres && usermod --append --groups lab-tls redis
 install -d -g lab-tls -m 750 /run/lab-tls
 install -g lab-tls -m 640 /run/tls/server.key /run/tls/server.crt /run/tls/ca.crt /run/lab-tls/
+
+# Runs a server until it is told to end with all; ${1} is the signal by which it ends in order.
+keep() {
+  local signal=$1 server ending=
+  shift
+  trap 'ending=yes; kill -"$signal" "$server" || true' TERM
+  until [ -n "$ending" ]; do
+    "$@" &
+    server=$!
+    wait "$server" || wait "$server" || true   # the first wait also ends with the trap's signal
+    [ -n "$ending" ] || { echo "$1 has ended and begins anew in $restart_seconds s"; sleep "$restart_seconds"; }
+  done
+}
 
 serve_database() {
 if [ ! -s "$data/PG_VERSION" ]; then
@@ -26,8 +41,9 @@ local   replication all peer
 hostssl all all all  scram-sha-256
 END
 install -d -o postgres -g postgres /run/postgresql
-"${as_postgres[@]}" "$bin/postgres" -D "$data" -c listen_addresses='*' -c port=5432 -c max_connections=400 \
-  -c ssl=on -c ssl_cert_file=/run/lab-tls/server.crt -c ssl_key_file=/run/lab-tls/server.key -c log_connections=on &
+keep INT "${as_postgres[@]}" "$bin/postgres" -D "$data" -c listen_addresses='*' -c port=5432 \
+  -c max_connections=400 -c ssl=on -c ssl_cert_file=/run/lab-tls/server.crt -c ssl_key_file=/run/lab-tls/server.key \
+  -c log_connections=on &
 database=$!
 until "${as_postgres[@]}" "$bin/pg_isready" --quiet; do sleep 0.1; done
 # As on RDS: a master who may make roles, databases and extensions. psql reads the password itself, so that no argument holds it.
@@ -58,10 +74,9 @@ save ""
 appendonly yes
 END
 chown redis:redis /run/lab-redis/redis.conf
-"${as_redis[@]}" redis-server /run/lab-redis/redis.conf &
+keep TERM "${as_redis[@]}" redis-server /run/lab-redis/redis.conf &
 cache=$!
 
-trap 'kill -INT ${database:-$cache}; kill $cache; wait; exit 0' TERM INT
+trap 'kill $database $cache; wait; exit 0' TERM INT
 touch /run/data-is-up
-wait -n || true
-exit 1   # one of them has ended: Docker starts all anew
+wait

@@ -18,6 +18,7 @@ LABEL = "ollama-gpu.lab"
 """On every image, container and volume that the lab makes; ``lab down`` removes what has it and nothing else."""
 
 NETWORK = "ollama-gpu-lab"
+"""Of what all environments share: the mirror, and who is built or tried without an environment."""
 
 
 class Docker:
@@ -54,9 +55,10 @@ class Docker:
         return answer.splitlines()[0] if answer else None
 
     def ours(self, kind: str) -> list[str]:
-        """Names of what carries the lab's label: ``container``, ``volume`` or ``image``."""
+        """Names of what carries the lab's label: ``container``, ``network``, ``volume`` or ``image``."""
         listing = {
             "container": ("ps", "--all", "--format", "{{.Names}}"),
+            "network": ("network", "ls", "--format", "{{.Name}}"),
             "volume": ("volume", "ls", "--format", "{{.Name}}"),
             "image": ("images", "--format", "{{.Repository}}:{{.Tag}}"),
         }[kind]
@@ -70,6 +72,16 @@ class Docker:
         """Make the lab's network when it is not there."""
         if not self.has_network(name):
             self.output("network", "create", "--label", f"{LABEL}=network", name)
+
+    def join(self, name: str, container: str, alias: str) -> None:
+        """Let a running container answer on one more network as ``alias``; nothing where it does so already."""
+        if self.running(container) and container not in self.on_network(name):
+            self.output("network", "connect", f"--alias={alias}", name, container)
+
+    def leave(self, name: str, container: str) -> None:
+        """Take a container off a network that it is on."""
+        if container in self.on_network(name):
+            self.output("network", "disconnect", "--force", name, container)
 
     def on_network(self, name: str = NETWORK) -> set[str]:
         """Names of the running containers on a network; none where there is no such network."""

@@ -22,7 +22,7 @@ from ollama_gpu.context import Context, embedded_aws, open_context
 from ollama_gpu.errors import UserError
 from ollama_gpu.progress import NoProgress
 
-from . import agent, data, front_door, handles, handover, instances, names, places, stores, vault
+from . import agent, data, front_door, handles, handover, instances, mirror, names, places, stores, vault
 from .docker import Docker
 from .forward import Forward
 from .front_door import metrics
@@ -60,9 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def follow(plane: Plane, docker: Docker, ending: threading.Event) -> None:
     """Round after round until ``ending``."""
-    docker.ensure_network()
+    network = names.network(names.prefix(plane.context))
+    docker.ensure_network(network)
     port = urlsplit(plane.context.aws.endpoint or "").port or 0
-    gateway = docker.gateway()
+    gateway = docker.gateway(network)
     rounds = Round(plane, docker, gateway)
     lost = 0
     with Forward((gateway, port), ("127.0.0.1", port)):
@@ -84,6 +85,7 @@ class Round:
         context = plane.context
         made = handover.read(places.locate(context.paths).handover)
         prefix = names.prefix(context)
+        self._network = names.network(prefix)
         self._plane = plane
         self._context = context
         self._docker = docker
@@ -98,6 +100,7 @@ class Round:
             image=front_door.IMAGE.latest,
             docker=docker,
             ports=front_door.ports(),
+            network=self._network,
         )
         self._published = time.monotonic()
         self._stores_due = 0.0
@@ -121,6 +124,7 @@ class Round:
         if time.monotonic() < self._stores_due:
             return
         context = self._context
+        self._docker.join(self._network, mirror.NAME, mirror.ALIAS)  # an image that is not baked fetches from it
         wanted = stores.wanted(context.aws, context.contract, context.environment.name)
         if wanted is None:
             return
@@ -128,7 +132,8 @@ class Round:
         folder = self._plane.folder / "stores"
         data.start(
             self._stores_name, aliases, wanted.secrets, folder, self._data_image, self._docker, NoProgress(),
-            database=wanted.server, vault=vault.ensure(self._vault_name, self._docker), authority=self._plane.authority,
+            self._network, database=wanted.server, vault=vault.ensure(self._vault_name, self._docker),
+            authority=self._plane.authority,
         )  # fmt: skip
         vault.forget(context.aws, self._docker, self._stores_name)
         self._stores_due = time.monotonic() + STORES_SECONDS

@@ -17,8 +17,9 @@ from .recipe import key
 from .stage import stage
 
 NAME = "ollama-gpu-mirror"
-ADDRESS = "http://mirror"
-REGISTRY = "mirror:5000"
+ALIAS = "mirror"
+ADDRESS = f"http://{ALIAS}"
+REGISTRY = f"{ALIAS}:5000"
 START_SECONDS = 20.0
 
 _START = Path(__file__).with_suffix(".sh").read_text(encoding="utf-8")
@@ -104,7 +105,7 @@ class Mirror:
         self.docker.ensure_network()
         self.docker.output(
             "run", "--detach", "--name", NAME, f"--label={LABEL}={wanted}", "--restart=unless-stopped",
-            f"--network={NETWORK}", "--network-alias=mirror", "--publish=127.0.0.1::80", "--publish=127.0.0.1::5000",
+            f"--network={NETWORK}", f"--network-alias={ALIAS}", "--publish=127.0.0.1::80", "--publish=127.0.0.1::5000",
             f"--volume={self.cache}:/srv/cache:ro", f"--volume={registry}:/srv/registry", image,
         )  # fmt: skip
 

@@ -21,3 +21,8 @@ def prefix_of(project: str, environment: str, paths: Paths) -> str:
 def prefix(context: Context) -> str:
     """The same of a context's environment."""
     return prefix_of(context.contract.project, context.environment.name, context.paths)
+
+
+def network(prefix: str) -> str:
+    """The network of the environment whose names begin so: a VPC of its own, for every one calls its database alike."""
+    return f"{prefix}-network"

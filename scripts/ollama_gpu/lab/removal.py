@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ollama_gpu.errors import UserError
 
-from . import mirror, recipe
+from . import mirror, names, recipe
 from .docker import NETWORK, Docker
 from .places import Places
 
@@ -29,7 +29,8 @@ def remove(places: Places, docker: Docker, cache: bool) -> Removed:
     removed = Removed()
     if docker.version() is not None:
         _take("", docker, removed)
-        _network(docker, removed)
+        for network in docker.ours("network"):
+            _network(network, docker, removed)
         if cache:
             removed.images = docker.ours("image")
             for image in removed.images:
@@ -43,14 +44,18 @@ def remove(places: Places, docker: Docker, cache: bool) -> Removed:
 
 
 def remove_environment(prefix: str, docker: Docker) -> Removed:
-    """Remove containers and volumes whose names begin so; the mirror and the network too when nobody else is left."""
+    """Remove containers, volumes and the network whose names begin so; the mirror too when nobody else is left."""
     removed = Removed()
     if docker.version() is None:
         return removed
     _take(f"{prefix}-", docker, removed)
-    if docker.on_network(NETWORK) <= {mirror.NAME}:
+    network = names.network(prefix)
+    docker.leave(network, mirror.NAME)
+    _network(network, docker, removed)
+    others = set(docker.ours("network")) - {NETWORK}
+    if not others and docker.on_network(NETWORK) <= {mirror.NAME}:
         _take(mirror.NAME, docker, removed)
-        _network(docker, removed)
+        _network(NETWORK, docker, removed)
     return removed
 
 
@@ -66,12 +71,12 @@ def _take(beginning: str, docker: Docker, removed: Removed) -> None:
     removed.volumes += volumes
 
 
-def _network(docker: Docker, removed: Removed) -> None:
-    if not docker.has_network(NETWORK):
+def _network(name: str, docker: Docker, removed: Removed) -> None:
+    if not docker.has_network(name):
         return
     try:
-        docker.output("network", "rm", NETWORK)
-        removed.networks.append(NETWORK)
+        docker.output("network", "rm", name)
+        removed.networks.append(name)
     except UserError as error:
         # Somebody else's container is on it: theirs to end.
-        removed.kept.append(f"network {NETWORK}: {error.message}")
+        removed.kept.append(f"network {name}: {error.message}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_gpu.lab import places
-from ollama_gpu.lab.docker import LABEL, NETWORK, Docker
+from ollama_gpu.lab.docker import LABEL, Docker
 from ollama_gpu.lab.plane import Plane
 from ollama_gpu.progress import NoProgress
 from tests.serving.conftest import Serving
@@ -52,7 +52,7 @@ def run(serving: Serving, told: dict[str, Any], folder: Path) -> dict[str, Any]:
     try:
         said = docker.output(
             "run", "--rm", "--interactive", "--init", f"--name={name}", f"--label={LABEL}=browser",
-            f"--network={NETWORK}",
+            f"--network={serving.network}",
             f"--user={os.getuid()}:{os.getgid()}",
             *(f"--volume={volume}" for volume in sorted(volumes)),
             *(f"--env={key}={value}" for key, value in environment.items()),

@@ -25,7 +25,10 @@ def reconcile(context: Context, docker: Docker, gateway: str) -> dict[str, str]:
     if key not in _known:
         view = View(context.aws, context.environment.name, context.contract)
         consoles = places.locate(context.paths).work / context.environment.name / "consoles"
-        settings = Settings(*_images(context), gateway=gateway, prefix=names.prefix(context), consoles=consoles)
+        prefix = names.prefix(context)
+        settings = Settings(
+            *_images(context), gateway=gateway, prefix=prefix, network=names.network(prefix), consoles=consoles
+        )
         _known[key] = (view, Containers(docker, settings, Credentials(context.aws)))
     view, containers = _known[key]
     return containers.reconcile(view.read())

@@ -51,6 +51,8 @@ class ControlPages:
         present = bool(said["present"])
         autoscaling.answer_lifecycle_actions(not present)
         autoscaling.start_targets_healthy(not present)
+        if not present:
+            autoscaling.forget_target_health(self._account, self._region)
 
     def _target_health(self, said: Any) -> None:
         from .autoscaling import targets

@@ -67,7 +67,7 @@ def test_a_second_deploy_changes_nothing_in_the_fabric_and_ends_a_lab_that_runs(
 
 @contextmanager
 def lab_that_runs(driver: Driver, endpoint: str) -> Iterator[subprocess.Popen[str]]:
-    """What a deploy with LAB=on leaves but for its containers: a follower by its lock, and the word that a world is there."""
+    """What a deploy with LAB=on leaves but for its containers: a follower by its lock, and the word of a world."""
     folder = driver.work / "lab" / "local"
     folder.mkdir(parents=True)
     script = "import signal, sys; from pathlib import Path; from ollama_gpu.lab.follower import Follower\n"

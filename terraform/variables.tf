@@ -76,8 +76,8 @@ variable "edge" {
     certificate_arn           = optional(string) # an existing ACM certificate; without it, domain makes one
     client_cidrs              = optional(list(string), ["0.0.0.0/0"])
     domain                    = optional(object({ name = string, zone = string })) # name inside a Route 53 zone
-    health_check_interval     = optional(number, 15)
-    health_check_timeout      = optional(number, 5)
+    health_check_interval     = optional(number, 5)
+    health_check_timeout      = optional(number, 4)
     healthy_threshold         = optional(number, 2)
     idle_timeout              = optional(number, 360)
     internal                  = optional(bool, false)
@@ -109,6 +109,10 @@ variable "edge" {
   validation {
     condition     = var.edge.health_check_interval >= 5 && var.edge.health_check_interval <= 300 && var.edge.health_check_timeout >= 2
     error_message = "edge.health_check_interval must be 5 to 300 seconds and edge.health_check_timeout at least 2."
+  }
+  validation {
+    condition     = alltrue([for threshold in [var.edge.healthy_threshold, var.edge.unhealthy_threshold] : threshold >= 2 && threshold <= 10])
+    error_message = "edge.healthy_threshold and edge.unhealthy_threshold must be 2 to 10 checks, as the load balancer takes them."
   }
   validation {
     condition     = var.edge.idle_timeout > var.edge.stream_limit && var.edge.idle_timeout <= 4000

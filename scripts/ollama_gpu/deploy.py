@@ -49,6 +49,8 @@ def deploy(context: Context, approval: Approval, view: ProgressView, lab: bool =
     plane = Plane(context) if context.environment.embedded and lab else None
     if context.environment.embedded:
         settings = plane.prepare() if plane else None
+        if not plane and (ended := Plane(context).leave()).containers:
+            note(f"lab: its {len(ended.containers)} containers are ended, for this deploy is without")
         instance_settings.keep(context.paths, context.environment, settings)
         context = replace(context, instance_settings=settings)
     if plane:

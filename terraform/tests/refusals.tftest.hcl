@@ -199,6 +199,14 @@ run "a_health_check_that_may_last_longer_than_its_interval_is_refused" {
   expect_failures = [var.edge]
 }
 
+run "a_number_of_health_checks_that_the_load_balancer_does_not_take_is_refused" {
+  command = plan
+  variables {
+    edge = { domain = { name = "chat.example.org", zone = "example.org" }, unhealthy_threshold = 1 }
+  }
+  expect_failures = [var.edge]
+}
+
 run "an_idle_timeout_below_the_stream_limit_is_refused" {
   command = plan
   variables {

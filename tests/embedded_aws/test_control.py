@@ -64,6 +64,15 @@ def test_with_a_world_a_new_target_waits_for_its_first_probe(
     assert found["TargetHealthDescriptions"][0]["TargetHealth"]["State"] == "healthy"
 
 
+def test_without_a_world_what_was_said_of_a_target_is_forgotten(
+    client: Callable[[str], Any], endpoint: Endpoint, target: dict[str, Any]
+) -> None:
+    put(endpoint, control.TARGET_HEALTH_PATH, [{**target, "state": "unhealthy", "reason": "Target.Timeout"}])
+    assert put(endpoint, control.WORLD_PATH, {"present": False})[0] == 204
+    found = client("elbv2").describe_target_health(TargetGroupArn=target["target_group_arn"])
+    assert found["TargetHealthDescriptions"][0]["TargetHealth"]["State"] == "healthy"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "says"),
     [

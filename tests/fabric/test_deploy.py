@@ -7,7 +7,10 @@ import hashlib
 import json
 import signal
 import subprocess
+import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 
 from ollama_gpu import contract
 from ollama_gpu.cost import estimate
+from ollama_gpu.lab import handles
 from ollama_gpu.paths import locate
 from ollama_gpu.terraform import values
 from tests.fabric.driver import ROOT, Driver, Run, wait_for
@@ -54,12 +58,43 @@ def test_a_second_plan_is_empty(driver: Driver, deployed: dict[str, Any]) -> Non
     assert plan.json["changes"] is False, plan.json
 
 
-def test_a_second_deploy_changes_nothing(driver: Driver, deployed: dict[str, Any]) -> None:
+def test_a_second_deploy_changes_nothing_in_the_fabric_and_ends_a_lab_that_runs(
+    driver: Driver, deployed: dict[str, Any], endpoint: str, aws: Any
+) -> None:
     before = len(driver.logs("apply"))
-    again = driver.run("deploy", "--env", "local", "--no-lab", "--json")
-    assert again.status == 0, again.err
+    targets = deployed["target_group_arns"]["interactive"]
+    with lab_that_runs(driver, endpoint) as follower:
+        assert "initial" in target_states(aws, targets), "the embedded AWS does not know of a lab"
+        again = driver.run("deploy", "--env", "local", "--no-lab", "--json")
+        assert again.status == 0, again.err
+        wait_for(lambda: follower.poll() is not None, "the follower's end", 5)
+    assert set(target_states(aws, targets)) == {"healthy"}
     assert again.json == deployed
     assert len(driver.logs("apply")) == before, "Terraform applied although the plan was empty"
+
+
+@contextmanager
+def lab_that_runs(driver: Driver, endpoint: str) -> Iterator[subprocess.Popen[str]]:
+    """What a deploy with LAB=on leaves but for its containers: a follower by its lock, and the word of a world."""
+    folder = driver.work / "lab" / "local"
+    folder.mkdir(parents=True)
+    script = "import signal, sys; from pathlib import Path; from ollama_gpu.lab.follower import Follower\n"
+    script += "with Follower(Path(sys.argv[1])).living(): print('lives', flush=True); signal.pause()"
+    command = [sys.executable, "-c", script, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "lives\n"
+        handles.say_world(endpoint, present=True)
+        try:
+            yield process
+        finally:
+            handles.say_world(endpoint, present=False)
+            process.kill()
+
+
+def target_states(aws: Any, target_group: str) -> list[str]:
+    found = aws("elbv2").describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
+    return [each["TargetHealth"]["State"] for each in found]
 
 
 def test_outputs_are_json_for_programs_and_a_table_for_people(driver: Driver, deployed: dict[str, Any]) -> None:

@@ -59,6 +59,8 @@ class ControlPages:
         autoscaling.answer_lifecycle_actions(not present)
         autoscaling.start_targets_healthy(not present)
         backup_jobs.wait_for_lab(present)
+        if not present:
+            autoscaling.forget_target_health(self._account, self._region)
 
     def _backup_jobs(self, said: Any) -> None:
         from .completions import backup_jobs

@@ -81,6 +81,12 @@ class Plane:
         handles.say_world(self.context.aws.endpoint or "", present=True)
         self.follower.start(self.context.environment.name)
 
+    def leave(self) -> removal.Removed:
+        """The fabric stays alone: as `end`, and nobody answers for instances and targets any more."""
+        removed = self.end()
+        handles.say_world(self.context.aws.endpoint or "", present=False)
+        return removed
+
     def end(self) -> removal.Removed:
         """End the follower and remove what is the environment's own; `down` says what else goes."""
         return down(self.context.paths, self.context.contract.project, self.context.environment.name)

@@ -22,7 +22,13 @@ USER_DATA = f"""#!/bin/bash
 {TOKEN}
 echo "$(date +%s) $(curl -s -H "$T" http://169.254.169.254/latest/meta-data/instance-id)" >> /var/lib/user-data-ran
 """
+# said by systemd's stop of a service, and by nothing that a kill lets happen
+LAST_WORDS = """#!/bin/bash
+systemd-run --unit=last-words --remain-after-exit \\
+  --property='ExecStop=/bin/sh -c "sleep 1; echo its last words >> /var/log/cloud-init-output.log"' /bin/true
+"""
 BOOT_SECONDS = 90.0
+SHUTDOWN_SECONDS = 75.0
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +128,7 @@ def test_notices_come_and_go_without_a_restart(bench: Bench, instance: str) -> N
 
 
 def test_terminated_by_ec2_it_goes_with_its_volumes_and_the_others_stay(bench: Bench, instance: str) -> None:
-    other = bench.launch("#!/bin/bash\necho its last words\n")
+    other = bench.launch(LAST_WORDS)
     assert set(bench.look()) == {instance, other}
     bench.look_until(
         lambda: "done" in bench.inside(other, "cloud-init status", check=False), "cloud-init", BOOT_SECONDS
@@ -133,8 +139,9 @@ def test_terminated_by_ec2_it_goes_with_its_volumes_and_the_others_stay(bench: B
     bench.terminate(other)
     began = time.monotonic()
     assert set(bench.look()) == {instance}
+    assert time.monotonic() - began < 2, "a look waits for the shutdown"
+    bench.look_until(lambda: not any(other in name for name in bench.names()), "the removal", SHUTDOWN_SECONDS)
     print(f"removed in {time.monotonic() - began:.1f} s")
-    assert not any(other in name for name in bench.names())
     assert not set(volumes) & set(bench.docker.output("volume", "ls", "--quiet").split())
     assert bench.settings.consoles
     assert "its last words" in (bench.settings.consoles / f"{other}.log").read_text()
@@ -149,8 +156,7 @@ def test_a_container_that_somebody_ends_is_not_started_again(bench: Bench, insta
     assert set(bench.look()) == {instance}
     assert not bench.docker.running(bench.settings.container(victim))
     bench.terminate(victim)
-    bench.look()
-    assert not any(victim in name for name in bench.names())
+    bench.look_until(lambda: not any(victim in name for name in bench.names()), "the removal", SHUTDOWN_SECONDS)
 
 
 def test_one_that_cannot_start_is_said_once_and_holds_up_nobody(
@@ -209,7 +215,7 @@ def test_an_instance_that_its_group_ends_hears_so_from_its_metadata(bench: Bench
         InstanceId=identifier,
         LifecycleActionResult="CONTINUE",
     )
-    bench.look_until(lambda: not any(identifier in name for name in bench.names()), "the removal", 30)
+    bench.look_until(lambda: not any(identifier in name for name in bench.names()), "the removal", SHUTDOWN_SECONDS)
 
 
 def test_only_the_environments_own_instances_count(bench: Bench, instance: str) -> None:

@@ -176,10 +176,10 @@ def wait(bench: Bench) -> Launched:
         if identifier and (identifier not in there or not states[-1].startswith("Pending")):
             break
         time.sleep(2)
-    bench.look()  # one that was given up is removed, and leaves its console
     assert bench.settings.consoles
     console = bench.settings.consoles / f"{identifier}.log"
-    if console.exists():
+    if identifier and identifier not in there:  # one that was given up is shut down, and leaves its console
+        bench.look_until(lambda: not any(identifier in name for name in bench.names()), "the removal", 90)
         return Launched(identifier, states, {}, console.read_text(encoding="utf-8", errors="replace"))
     timeline = bench.inside(identifier, "cat /var/lib/ollama-gpu/boot/timeline.json", check=False)
     log = bench.inside(identifier, "cat /var/log/cloud-init-output.log", check=False)

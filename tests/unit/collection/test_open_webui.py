@@ -162,6 +162,23 @@ def test_a_migration_is_due_for_an_empty_or_older_schema_only(revision: str | No
     assert schema.is_behind(revision, "two", {"one", "two"}) == behind
 
 
+def test_the_newest_revision_is_read_from_the_scripts_without_running_them(tmp_path: Path) -> None:
+    schema = load(FILES / "container" / "schema.py")
+    scripts = {
+        "first.py": "revision: str = 'one'\ndown_revision: str | None = None\n",
+        "second.py": "import open_webui.absent\nrevision = 'two'\ndown_revision = 'one'\n",
+        "branch.py": "revision = 'side'\ndown_revision = 'one'\n",
+        "merge.py": "revision = 'three'\ndown_revision = ('two', 'side')\ndef upgrade(): revision = 'no'\n",
+        "helper.py": "name = 'no revision'\n",
+    }
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text)
+    assert schema.newest(schema.revisions(tmp_path)) == ("three", {"one", "two", "side", "three"})
+    (tmp_path / "merge.py").unlink()
+    with pytest.raises(RuntimeError, match="side, two"):
+        schema.newest(schema.revisions(tmp_path))
+
+
 def test_a_process_waits_for_the_migration_and_then_serves(settings: ModuleType) -> None:
     serve = load(FILES / "container" / "serve.py")
     reasons = iter(["empty", "empty", None])

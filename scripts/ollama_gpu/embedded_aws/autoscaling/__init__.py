@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from .installation import apply
 from .settings import answer_lifecycle_actions, settings, start_targets_healthy
-from .targets import set_target_health
+from .targets import forget_target_health, set_target_health
 from .ticker import Ticker, start_ticker, tick
 
 __all__ = [
     "Ticker",
     "answer_lifecycle_actions",
     "apply",
+    "forget_target_health",
     "set_target_health",
     "settings",
     "start_targets_healthy",

@@ -57,6 +57,12 @@ def set_target_health(
     _health(target_group)[instance_id] = TargetHealth(state, reason, description)
 
 
+def forget_target_health(account: str, region: str) -> None:
+    """Nobody probes any more: what was said of targets holds no longer, and each is as a new one."""
+    for target_group in find_region(account, region).elbv2.target_groups.values():
+        _health(target_group).clear()
+
+
 def state_of(region: Region, target_group_arn: str, instance_id: str) -> str | None:
     """The state of an instance in a target group; None if it or the group is not there."""
     target_group = region.elbv2.target_groups.get(target_group_arn)

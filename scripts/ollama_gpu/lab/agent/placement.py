@@ -21,7 +21,7 @@ _PROGRAM = Path(__file__).parent / "stand_in"
 _MAIN = f"from {_PROGRAM.name}.start import main\n\nmain()\n"
 
 # $1 the stand-in, $2 the agent's configuration, $3 the agent itself: where that is installed after all, it does its own
-# work. User and groups are like those that the role gives the agent.
+# work. User, groups and its place in a shutdown, after the gateway, are like those that the role gives the agent.
 _START = f"""
 [ -S /run/systemd/private ] || exit 0
 [ ! -x "$3" ] || exit 0
@@ -32,6 +32,7 @@ exec systemd-run --quiet --collect --unit={UNIT} \\
   --description="Stands in for the CloudWatch agent, which the lab cannot install" \\
   --setenv=PYTHONUNBUFFERED=1 \\
   --property=Restart=always --property=RestartSec=2 --property=StartLimitIntervalSec=0 --property=Nice=5 \\
+  --property=Before=haproxy.service --property=KillMode=mixed \\
   --property=DynamicUser=yes --property="SupplementaryGroups=adm systemd-journal" \\
   --property=RuntimeDirectory=cloudwatch-stand-in --property=RuntimeDirectoryPreserve=restart \\
   /usr/bin/python3 "$1" "$2"

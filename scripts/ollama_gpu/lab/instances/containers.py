@@ -1,4 +1,4 @@
-"""Containers for instances: those that should run are started, those that are gone are removed, each look anew.
+"""Containers for instances: those that should run are started, those that are gone are shut down, each look anew.
 
 An instance is two containers: one that serves its metadata and owns the network, and the systemd container that joins
 that network. Nothing is remembered but what has been written to a metadata service; a new follower writes it again.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,12 +29,16 @@ from .view import Instance
 INSTANCE_LABEL = f"{LABEL}.instance"
 GROUP_LABEL = f"{LABEL}.instances"
 
+END_SECONDS = 60
+"""How long an instance may take to shut down; EC2 gives it minutes, and then takes the power away as well."""
+
 _AT_ONCE = 4
 _ERRORS = (UserError, BotoCoreError, ClientError)
 _SYSTEMD = (
     "--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN", "--security-opt=seccomp=unconfined",
     "--security-opt=apparmor=unconfined", "--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp",
     "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw", "--cgroupns=host", "--env=container=docker",
+    "--stop-signal=SIGRTMIN+3",  # to systemd what the power button's ACPI event is
     "--volume=/var/lib/docker",  # Docker inside: its overlay2 needs a file system that is no overlay
 )  # fmt: skip
 _log = logging.getLogger(__name__)
@@ -72,6 +77,7 @@ class Containers:
         self._credentials = credentials
         self._written: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
         self._complaints: dict[tuple[str, str], str] = {}
+        self._ending: dict[str, threading.Thread] = {}
 
     def reconcile(self, wanted: Sequence[Instance]) -> dict[str, str]:
         """Make it so, and return the IPv4 address of each instance whose container runs, by instance id.
@@ -83,7 +89,8 @@ class Containers:
         seen = self._seen()
         present = {instance.identifier for instance in wanted}
         self._forget(present)
-        self._each("removal", {each: partial(self._remove, each, seen[each]) for each in seen.keys() - present})
+        for identifier in seen.keys() - present:
+            self._end(identifier, seen[identifier])
         missing = [instance for instance in wanted if instance.identifier not in seen]
         self._each("start", {each.identifier: partial(self._start, each) for each in missing})
         if missing:
@@ -134,7 +141,22 @@ class Containers:
             raise
         _log.info("instance %s runs as %s", instance.identifier, name)
 
+    def _end(self, identifier: str, pair: _Pair) -> None:
+        """Shut an instance down as EC2 does and then remove it, beside the looks: a shutdown takes up to END_SECONDS.
+
+        A follower that ends meanwhile leaves it to the next one, which begins anew.
+        """
+        before = self._ending.get(identifier)
+        if before is None or not before.is_alive():
+            remove = partial(self._remove, identifier, pair)
+            self._ending[identifier] = threading.Thread(
+                target=self._attempt, args=("removal", identifier, remove), name=f"end {identifier}", daemon=True
+            )
+            self._ending[identifier].start()
+
     def _remove(self, identifier: str, pair: _Pair) -> None:
+        if pair.runs:
+            self._docker.output("stop", f"--time={END_SECONDS}", self._settings.container(identifier))
         if self._settings.consoles is not None:
             console.keep(self._docker, self._settings.container(identifier), self._settings.consoles, identifier)
         self._docker.output("rm", "--force", "--volumes", *pair.names)
@@ -154,22 +176,23 @@ class Containers:
                 self._written[key] = wanted
 
     def _each(self, what: str, jobs: Mapping[str, Callable[[], None]]) -> None:
-        """Several at once; what fails is complained of once, and again when it fails in another way."""
-
-        def attempt(identifier: str) -> None:
-            try:
-                jobs[identifier]()
-                self._complaints.pop((what, identifier), None)
-            except _ERRORS as error:
-                complaint = error.message if isinstance(error, UserError) else str(error)
-                if self._complaints.get((what, identifier)) != complaint:
-                    _log.error("%s of instance %s: %s", what, identifier, complaint)
-                    self._complaints[what, identifier] = complaint
-
+        """Several at once."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(attempt, sorted(jobs)))
+            list(pool.map(lambda identifier: self._attempt(what, identifier, jobs[identifier]), sorted(jobs)))
+
+    def _attempt(self, what: str, identifier: str, job: Callable[[], None]) -> None:
+        """What fails is complained of once, and again when it fails in another way."""
+        try:
+            job()
+            self._complaints.pop((what, identifier), None)
+        except _ERRORS as error:
+            complaint = error.message if isinstance(error, UserError) else str(error)
+            if self._complaints.get((what, identifier)) != complaint:
+                _log.error("%s of instance %s: %s", what, identifier, complaint)
+                self._complaints[what, identifier] = complaint
 
     def _forget(self, present: Collection[str]) -> None:
+        self._ending = {identifier: ending for identifier, ending in self._ending.items() if ending.is_alive()}
         self._credentials.forget(present)
         self._written = {key: value for key, value in self._written.items() if key[0] in present}
 

@@ -73,8 +73,8 @@ variables {
   settings = {
     certificate_arn           = null
     domain                    = { name = "chat.example.org", zone = "example.org" }
-    health_check_interval     = 15
-    health_check_timeout      = 5
+    health_check_interval     = 5
+    health_check_timeout      = 4
     healthy_threshold         = 2
     idle_timeout              = 360
     internal                  = false

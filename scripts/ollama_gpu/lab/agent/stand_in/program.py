@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -95,7 +96,12 @@ class StandIn:
 
 
 def run(path: Path) -> None:
-    """Work by the agent's configuration until that changes; systemd then starts it again."""
+    """Work by the agent's configuration until that changes, and systemd starts it again, or until SIGTERM.
+
+    Whatever ends it, what waits is sent first.
+    """
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
     told: dict[str, str] = {}
 
     def say(subject: str, trouble: str | None) -> None:
@@ -117,14 +123,14 @@ def run(path: Path) -> None:
     print(f"<5>standing in for the CloudWatch agent by {path}")
 
     logs_at = metrics_at = time.monotonic()
-    while path.exists() and path.stat().st_mtime_ns == version:
+    while not ending.is_set() and path.exists() and path.stat().st_mtime_ns == version:
         if time.monotonic() >= metrics_at:
             metrics_at += wanted.host.interval_seconds
             standing.send_metrics()
         if time.monotonic() >= logs_at:
             logs_at = time.monotonic() + wanted.flush_seconds
             standing.send_logs()
-        time.sleep(POLL_SECONDS)
+        ending.wait(POLL_SECONDS)
     standing.send_logs()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,41 @@ def package_folder() -> Path:
 
 
 def wanted() -> tuple[str, set[str]]:
-    """The newest revision that this Open WebUI knows, and all that it knows."""
-    from alembic.script import ScriptDirectory  # type: ignore[import-not-found,unused-ignore]
+    """The newest revision that this Open WebUI knows, and all that it knows.
 
-    scripts = ScriptDirectory(str(package_folder() / "migrations"))
-    return str(scripts.get_current_head()), {str(script.revision) for script in scripts.walk_revisions()}
+    Read from the revisions' text: Alembic imports each to say the same, and with them Open WebUI, which takes seconds.
+    """
+    return newest(revisions(package_folder() / "migrations" / "versions"))
+
+
+def revisions(folder: Path) -> dict[str, set[str]]:
+    """Each revision that Alembic's scripts in a folder define, and those that it follows."""
+    found = {}
+    for script in folder.glob("*.py"):
+        values: dict[str, Any] = {}
+        for statement in ast.parse(script.read_text(encoding="utf-8")).body:
+            if isinstance(statement, ast.Assign):
+                targets = statement.targets
+            elif isinstance(statement, ast.AnnAssign):
+                targets = [statement.target]
+            else:
+                continue
+            for target in targets:
+                if isinstance(target, ast.Name) and target.id in ("revision", "down_revision"):
+                    values[target.id] = ast.literal_eval(statement.value) if statement.value else None
+        if "revision" in values:
+            before = values.get("down_revision") or ()
+            found[str(values["revision"])] = {before} if isinstance(before, str) else set(before)
+    return found
+
+
+def newest(found: dict[str, set[str]]) -> tuple[str, set[str]]:
+    """The one revision that no other follows, and all of them. Raises RuntimeError unless there is exactly one."""
+    last = set(found).difference(*found.values())
+    if len(last) != 1:
+        seen = ", ".join(sorted(last)) or "none"
+        raise RuntimeError(f"this image's Open WebUI has no single newest schema, but {seen}: check open_webui_image")
+    return last.pop(), set(found)
 
 
 def present(connection: Any) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ollama_gpu import instance_gpus, model_memory
+from ollama_gpu import embedding_model, instance_gpus, model_memory
 from ollama_gpu.aws import Aws, code_of, delete_parameter, parameter, put_parameter
 from ollama_gpu.console import note
 from ollama_gpu.contract import Contract
@@ -66,7 +66,10 @@ def published(environment: Environment, contract: Contract, aws: Aws) -> list[Mo
 
 @dataclass(frozen=True)
 class ModelSet:
-    """The verbs that change a set. ``serving`` is how the environment's instances serve, ``store`` this machine's."""
+    """The verbs that change a set. ``serving`` is how the environment's instances serve, ``store`` this machine's.
+
+    ``embedder`` names the model that every set must have for uploaded documents; empty: none.
+    """
 
     environment: Environment
     contract: Contract
@@ -74,6 +77,7 @@ class ModelSet:
     serving: Serving
     store: Store
     say: Say = note
+    embedder: str = ""
 
     @property
     def default(self) -> list[str]:
@@ -95,6 +99,7 @@ class ModelSet:
         """
         if len({full_name(each["name"]) for each in wanted}) != len(wanted):
             raise UserError("A model is named twice.", "Name each model once: a set has one digest of it.", status=2)
+        embedding_model.require(self.embedder, [each["name"] for each in wanted], self.environment)
         bucket = Bucket(self.environment, self.contract, self.aws)
         bucket.require()
         found = [self._find(bucket, each["name"], each.get("digest", "")) for each in wanted]

@@ -83,13 +83,15 @@ def show(env: Env = "local", json: Json = False) -> None:
 
 
 def _open(env: str, folder: Path | None) -> ModelSet:
+    from ollama_gpu import embedding_model, role_variables
     from ollama_gpu import models as steps
-    from ollama_gpu import role_variables
     from ollama_gpu.context import open_context
 
     context = open_context(env)
     serving = role_variables.serving(context.paths, context.environment)
-    return steps.ModelSet(context.environment, context.contract, context.aws, serving, steps.store(folder))
+    embedder = embedding_model.of(context.paths, context.environment)
+    store = steps.store(folder)
+    return steps.ModelSet(context.environment, context.contract, context.aws, serving, store, embedder=embedder)
 
 
 def _say(env: str, changed: bool, done: str, unchanged: str) -> None:

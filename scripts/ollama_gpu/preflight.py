@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ollama_gpu import model_memory, models, paths, remote_state, role_variables, secret_values
+from ollama_gpu import embedding_model, model_memory, models, paths, remote_state, role_variables, secret_values
 from ollama_gpu.aws import Aws, code_of, explain, parameter
 from ollama_gpu.checks import Check
 from ollama_gpu.contract import Contract
@@ -325,14 +325,19 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
 
 def model_set(environment: Environment, contract: Contract, aws: Aws) -> Check:
     """The models that instances will serve: without a set every launch waits in vain and is given up."""
-    found = models.published(environment, contract, aws)
-    if found:
-        return _fit(environment, contract, aws, ", ".join(model.name for model in found))
+    embedder = embedding_model.of(paths.locate(), environment)
+    names = [model.name for model in models.published(environment, contract, aws) or []]
+    if names and not embedding_model.is_served(embedder, names):
+        seen = f"{', '.join(names)}: without {embedder} every uploaded document would fail"
+        return Check("models", "failed", seen, embedding_model.remedy(embedder, names, environment))
+    if names:
+        return _fit(environment, contract, aws, ", ".join(names))
+    wanted = " ".join(filter(None, ["gemma3:4b", embedder]))
     return Check(
         "models",
         "failed",
         f"the parameter {contract.parameter('models', environment.name)} names none, so that no instance could serve",
-        f"Publish a set from this machine's Ollama: make models ENV={environment.name} PUBLISH=gemma3:4b",
+        f'Publish a set from this machine\'s Ollama: make models ENV={environment.name} PUBLISH="{wanted}"',
     )
 
 

@@ -12,7 +12,7 @@ network = {
   zone_count   = 2
 }
 
-models = ["gemma3:4b"] # what `make models ENV=dev PUBLISH=default` publishes from your Ollama
+models = ["gemma3:4b", "nomic-embed-text"] # the second for uploaded documents; what `make models ENV=dev PUBLISH=default` publishes from your Ollama
 
 fleets = {
   interactive = {

@@ -15,7 +15,7 @@ network = {
   zones = ["us-east-1a", "us-east-1b", "us-east-1c"] # named, so that a zone that is out cannot shift the subnets; append new ones
 }
 
-models = ["gemma3:4b"] # what `make models ENV=prod PUBLISH=default` publishes from your Ollama
+models = ["gemma3:4b", "nomic-embed-text"] # the second for uploaded documents; what `make models ENV=prod PUBLISH=default` publishes from your Ollama
 
 fleets = {
   interactive = {

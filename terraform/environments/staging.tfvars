@@ -13,7 +13,7 @@ network = {
 
 spot_enabled = true
 
-models = ["gemma3:4b"] # what `make models ENV=staging PUBLISH=default` publishes from your Ollama
+models = ["gemma3:4b", "nomic-embed-text"] # the second for uploaded documents; what `make models ENV=staging PUBLISH=default` publishes from your Ollama
 
 fleets = {
   interactive = {

@@ -47,7 +47,8 @@ def context(account: Account, name: str) -> Context:
 @pytest.fixture(scope="module")
 def account(bootstrapped: Account) -> Account:
     """The bootstrapped account with what the shipped variables name: a zone each, an image, and a model set."""
-    models = json.dumps({"models": [{"name": "gemma3:4b", "digest": "sha256:" + "0" * 64}]})
+    names = ("gemma3:4b", "nomic-embed-text:latest")
+    models = json.dumps({"models": [{"name": name, "digest": "sha256:" + "0" * 64} for name in names]})
     stock = bootstrapped.aws.ssm.get_parameter(Name=images.STOCK_PARAMETER)["Parameter"]["Value"]
     for name in SHIPPED:
         domain = context(bootstrapped, name).environment.variables.edge.domain

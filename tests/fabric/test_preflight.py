@@ -336,13 +336,29 @@ def test_no_model_set_has_been_published(aws: Aws) -> None:
     assert refused(row, AGREED.parameter("models", "prod"), "make models ENV=prod PUBLISH=")
 
 
-def test_the_published_models_are_named(aws: Aws) -> None:
+@pytest.fixture
+def publish_models(aws: Aws) -> Iterator[Any]:
+    """A function that makes these the model set of prod."""
     name = AGREED.parameter("models", "prod")
-    value = json.dumps({"models": [{"name": "gemma3:4b", "digest": "sha256:" + "0" * 64}]})
-    aws.ssm.put_parameter(Name=name, Value=value, Type="String")
-    row = preflight.model_set(environment(), AGREED, aws)
+
+    def publish(*models: str) -> None:
+        value = json.dumps({"models": [{"name": model, "digest": "sha256:" + "0" * 64} for model in models]})
+        aws.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+    yield publish
     aws.ssm.delete_parameter(Name=name)
-    assert (row.state, row.seen) == ("ok", "gemma3:4b")
+
+
+def test_the_published_models_are_named(aws: Aws, publish_models: Any) -> None:
+    publish_models("gemma3:4b", "nomic-embed-text:latest")
+    row = preflight.model_set(environment(), AGREED, aws)
+    assert (row.state, row.seen) == ("ok", "gemma3:4b, nomic-embed-text:latest")
+
+
+def test_a_set_without_the_model_that_embeds_is_no_set(aws: Aws, publish_models: Any) -> None:
+    publish_models("gemma3:4b")
+    row = preflight.model_set(environment(), AGREED, aws)
+    assert refused(row, "uploaded document", 'make models ENV=prod PUBLISH="gemma3:4b nomic-embed-text"')
 
 
 def test_one_run_shows_every_obstacle_at_once(aws: Aws) -> None:

@@ -132,6 +132,7 @@ def test_every_instance_holds_its_models_with_the_context_that_was_set(host: Any
         values = settings(host, index)
         contexts = {model["name"]: model["context_length"] for model in ask(host, index, "/api/ps")["models"]}
         assert set(contexts) >= set(served(host))
+        # a model that embeds has its own, shorter one
         assert max(contexts.values(), default=0) == (int(values["OLLAMA_CONTEXT_LENGTH"]) if contexts else 0)
 
 

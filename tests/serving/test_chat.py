@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ollama_gpu import chat
 from tests.serving.conftest import Serving
+from tests.serving.traffic import Session, sign_in
 
 
 def test_the_administrator_signs_in_and_a_model_answers(serving: Serving) -> None:
@@ -11,6 +12,14 @@ def test_the_administrator_signs_in_and_a_model_answers(serving: Serving) -> Non
     assert answered.model == "gemma3:270m"
     assert answered.answer
     assert 0 < answered.first_token_ms <= answered.total_ms
+
+
+def test_people_can_choose_what_chats_and_not_what_embeds(serving: Serving) -> None:
+    session = Session(serving.door, sign_in(serving.door, serving.administrator))
+    status, offered = session.ask("GET", "/api/models")
+    assert (status, [model["id"] for model in offered["data"]]) == (200, ["gemma3:270m"])
+    published = serving.driver.run("models", "list", "--env", "local", "--json")
+    assert [model["name"] for model in published.json] == ["gemma3:270m", "all-minilm:22m"]
 
 
 def test_the_command_verify_does_the_same_and_says_that_there_is_no_gpu(serving: Serving) -> None:

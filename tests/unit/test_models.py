@@ -355,8 +355,22 @@ def test_a_digest_that_is_none_is_refused(digest: str) -> None:
     assert raised.value.status == 2
 
 
+def test_a_set_without_the_model_that_embeds_is_refused_before_anything_is_uploaded(
+    aws: Aws, store: Store, model_set: ModelSet
+) -> None:
+    store.add(GEMMA, b"{}")
+    needy = replace(model_set, embedder="embedder:1b")
+    with pytest.raises(UserError, match=r"embedder:1b.*is not in this set"):
+        needy.publish([models.parse("gemma3:270m")])
+    assert (keys(aws), served(aws)) == (set(), None)
+    store.add("registry.ollama.ai/library/embedder/1b", b"{}", gguf_files.llama(embeds=True))
+    assert needy.publish([models.parse("gemma3:270m"), models.parse("embedder:1b")])
+    with pytest.raises(UserError, match=r"embedder:1b.*is not in this set"):
+        needy.remove("embedder:1b")
+
+
 def test_without_names_the_variables_set_is_meant(model_set: ModelSet) -> None:
-    assert replace(model_set, environment=DEV).default == ["gemma3:4b"]
+    assert replace(model_set, environment=DEV).default == ["gemma3:4b", "nomic-embed-text"]
     with pytest.raises(UserError, match="Nothing says which models ENV=local serves"):
         _ = model_set.default
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from . import mirror
-from .supplies import model, ollama, toolkit
+from .supplies import embedding, model, ollama, toolkit
 from .supplies.open_webui import PushedImage
 
 
@@ -38,7 +38,8 @@ class Supplies:
             "lab_ollama_checksum": f"sha256:{self.ollama.digest}",
             "lab_ollama_checksum_url": f"{mirror.ADDRESS}/ollama/v{ollama.VERSION}/{ollama.CHECKSUMS}",
             "lab_model_source": f"{mirror.ADDRESS}/models",
-            "lab_models": [{"name": model.NAME, "digest": self.model.digest}],
+            "lab_models": [{"name": name, "digest": digest} for name, digest in self.model.digests.items()],
+            "lab_embedding_model": embedding.NAME,
             "lab_toolkit_version": f"{toolkit.VERSION}-1",
             "lab_toolkit_repository": f"{mirror.ADDRESS}/apt",
             "lab_toolkit_key": f"{mirror.ADDRESS}/apt/{toolkit.KEY}",

@@ -47,7 +47,7 @@ def _supplies(places: Places) -> dict[str, Any]:
     return {
         "go": _supply(go.VERSION, None, toolchain) if toolchain.is_dir() else None,
         "ollama": _supply(ollama.VERSION, f"sha256:{release.digest}", release.folder) if release else None,
-        "model": _supply(model.NAME, store.digest, store.folder) if store else None,
+        "model": _supply(", ".join(store.digests), store.digests[model.NAME], store.folder) if store else None,
         "toolkit": _supply(toolkit.VERSION, None, repository.folder) if repository else None,
         "open_webui": _supply(wanted.version, pushed.digest, None) if pushed else None,
     }

@@ -19,7 +19,7 @@ from .instances import metadata
 from .mirror import Mirror
 from .places import Places
 from .stage import stage
-from .supplies import go, model, ollama, open_webui, toolkit
+from .supplies import embedding, go, model, ollama, open_webui, toolkit
 
 ALL = "all"
 PARTS = ("base", "data", "front-door", "metadata", "mirror", "ollama", "model", "toolkit", "open-webui")
@@ -113,7 +113,7 @@ def _serve(shop: _Workshop) -> _Served:
             release = ollama.make(cache, builder)
     if store is None or shop.is_anew("model"):
         builder = shop.builder  # before the stage: it may have stages of its own
-        with stage(view, f"model {model.NAME}"):
+        with stage(view, f"models {model.NAME} and {embedding.NAME}"):
             store = model.make(cache, builder, release)
     if repository is None or shop.is_anew("toolkit"):
         builder = shop.builder  # before the stage: it may have stages of its own

@@ -170,7 +170,7 @@ class UpstreamHandler(BaseHTTPRequestHandler):
 
 
 class Health(Server):
-    """Stands for ollama-gpu-health: the verdict, and the agent's answers by port."""
+    """Stands for ollama-gpu-health: the verdict, the agent's answers by port, and a list of models."""
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), HealthHandler)
@@ -195,8 +195,12 @@ class HealthHandler(BaseHTTPRequestHandler):
         return False
 
     def do_GET(self) -> None:
-        self.send_response(200 if self.server.ready else 503)
+        listed = self.path == "/api/tags"
+        text = b'{"models": []}' if listed else b""
+        self.send_response(200 if self.server.ready or listed else 503)
+        self.send_header("Content-Length", str(len(text)))
         self.end_headers()
+        self.wfile.write(text)
 
 
 class Gateway:

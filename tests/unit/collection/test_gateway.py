@@ -179,6 +179,15 @@ def test_what_open_webui_needs_is_served(gateway: Gateway, method: str, path: st
     assert gateway.ask(path, MODEL if method == "POST" else None, method).status == 200
 
 
+def test_the_health_service_says_what_people_choose_from_and_without_it_ollama_does(gateway: Gateway) -> None:
+    assert json.loads(gateway.ask("/api/tags", None, "GET").text) == {"models": []}
+    gateway.admin("disable server chat_models/health")
+    try:
+        assert json.loads(gateway.ask("/api/tags", None, "GET").text)["path"] == "/api/tags"
+    finally:
+        gateway.admin("enable server chat_models/health")
+
+
 @pytest.mark.parametrize(
     "body", [{"keep_alive": 0}, {"keep_alive": "0s"}, {"options": {"num_ctx": 8}}, {"options": {"num_gpu": 0}}]
 )

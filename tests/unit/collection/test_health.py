@@ -133,6 +133,27 @@ def test_a_set_that_cannot_be_read_is_a_cause(tmp_path: Path, text: str) -> None
     assert "does not say which models are served" in outcome.cause
 
 
+def test_what_only_embeds_is_not_listed_for_people() -> None:
+    mixed = changed(models_file=served("gemma3:270m", model("Embedder", "e", embeds=True)))
+    said = {"models": [{"name": "gemma3:270m", "size": 1}, {"name": "embedder:latest"}, {"name": "older:1b"}]}
+
+    def ask(url: str, body: object, seconds: float) -> bytes:
+        if ":11500/" in url:
+            raise ConnectionRefusedError("refused")
+        return json.dumps(said).encode()
+
+    listed = json.loads(health.chat_models(mixed, ask))
+    assert listed == {"models": [{"name": "gemma3:270m", "size": 1}, {"name": "older:1b"}]}
+
+
+def test_no_list_is_not_an_empty_list() -> None:
+    def ask(url: str, body: object, seconds: float) -> bytes:
+        raise ConnectionRefusedError("refused")
+
+    with pytest.raises(OSError, match="refused"):
+        health.chat_models(SETTINGS, ask)
+
+
 def test_an_ollama_that_does_not_answer_is_unfit_and_the_other_is_not() -> None:
     def ask(url: str, body: object, seconds: float) -> bytes:
         if ":11501/" in url:
@@ -354,7 +375,7 @@ class Ollama(BaseHTTPRequestHandler):
         """Quiet."""
 
     def do_GET(self) -> None:
-        self._answer({"models": self.models} if self.path == "/api/ps" else {})
+        self._answer({"models": self.models} if self.path in ("/api/ps", "/api/tags") else {})
 
     def do_POST(self) -> None:
         self._answer({})
@@ -425,6 +446,7 @@ def test_the_program_answers_ready_details_and_haproxys_agent_and_nothing_else(r
     assert details["ready"] is True
     assert details["ollama"] == {str(running.ollama): "up"}
     assert running.agent(str(running.ollama)) == "up\n"
+    assert json.loads(running.get("/api/tags")[1])["models"] == list(running.handler.models)
     assert running.get("/")[0] == 404
 
 

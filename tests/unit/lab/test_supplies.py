@@ -27,6 +27,7 @@ def put(file: Path, text: str) -> Path:
 def supplied(cache: Path) -> Supplies:
     put(ollama.folder(cache) / ollama.CHECKSUMS, f"{DIGEST}  ./ollama-linux-amd64.tar.zst\n")
     put(model.folder(cache) / "manifests/registry.ollama.ai/library/gemma3/270m", "{}")
+    put(model.folder(cache) / "manifests/registry.ollama.ai/library/all-minilm/22m", "{}")
     put(toolkit.folder(cache) / "InRelease", "")
     put(toolkit.folder(cache) / "gpgkey", "{}")
     release, store, repository = ollama.find(cache), model.find(cache), toolkit.find(cache)
@@ -50,7 +51,11 @@ def test_the_handover_says_where_a_container_finds_everything_and_its_digests(tm
     assert variables["lab_ollama_checksum"] == f"sha256:{DIGEST}"
     # the digest of a model is its manifest's, here of `{}`
     empty = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-    assert variables["lab_models"] == [{"name": "gemma3:270m", "digest": f"sha256:{empty}"}]
+    digest = f"sha256:{empty}"
+    assert variables["lab_models"] == [
+        {"name": "gemma3:270m", "digest": digest},
+        {"name": "all-minilm:22m", "digest": digest},
+    ]
     assert variables["lab_open_webui_image"] == f"mirror:5000/open-webui@sha256:{DIGEST}"
     assert variables["lab_toolkit_key_checksum"] == f"sha256:{empty}"
 

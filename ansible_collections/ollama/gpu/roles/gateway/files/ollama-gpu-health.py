@@ -2,7 +2,8 @@
 """Readiness of one instance: what the gateway's own checks cannot see.
 
 GET /ready answers 200, or 503 with the causes; GET /details is the same as JSON with every figure. A line that is an
-Ollama's port, as HAProxy's agent checks send it, is answered "up" or "down #cause". Loopback only.
+Ollama's port, as HAProxy's agent checks send it, is answered "up" or "down #cause". GET /api/tags is Ollama's list of
+models without those that only embed, for only this service knows which they are. Loopback only.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Served:
     names: list[str]
     weights: Mapping[str, str]  # two models of the same weights share a process, which has one name
     probe: str  # whom to ask for a token; empty where all models only embed
+    embedders: frozenset[str]  # full names of those that only embed
 
 
 def read_models(file: str) -> Served:
@@ -71,6 +73,7 @@ def read_models(file: str) -> Served:
         names=[str(model["name"]) for model in models],
         weights={full_name(model["name"]): model.get("weights") or model["digest"] for model in known},
         probe=next((str(model["name"]) for model in models if not model.get("embeds")), ""),
+        embedders=frozenset(full_name(model["name"]) for model in known if model.get("embeds")),
     )
 
 
@@ -178,6 +181,24 @@ def look_at_models(settings: Settings, ask: Ask) -> Outcome:
             elif settings.require_gpu and vram < size:
                 slots[port] = f"only {100 * vram / max(1, size):.0f} % of {wanted} is on the GPU"
     return Outcome(details={"loaded": seen}, slots=slots)
+
+
+def chat_models(settings: Settings, ask: Ask) -> bytes:
+    """Ollama's answer to /api/tags without the models that only embed: nobody can chat with them.
+
+    All of one store, so the first Ollama that answers will do. Raises OSError and ValueError when none does.
+    """
+    embedders = read_models(settings.models_file).embedders
+    failure: OSError = ConnectionError("no Ollama is set up here")
+    for port in settings.ollama_ports:
+        try:
+            found = json.loads(ask(f"http://127.0.0.1:{port}/api/tags", None, ANSWER_SECONDS))
+        except OSError as error:
+            failure = error
+            continue
+        found["models"] = [each for each in found["models"] if each["name"].lower() not in embedders]
+        return json.dumps(found).encode()
+    raise failure
 
 
 def look_at_gpus(settings: Settings, run: Run) -> Outcome:
@@ -391,6 +412,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """HTTP, and one-line questions of HAProxy's agent checks on the same port."""
 
     board: Board
+    chat_models: Callable[[], bytes]
     raw_requestline: bytes
     timeout = 5
 
@@ -411,8 +433,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(503 if causes else 200, "text/plain", text + "\n")
         elif self.path == "/details":
             self._answer(200, "application/json", json.dumps(self.board.details(), indent=2) + "\n")
+        elif self.path == "/api/tags":
+            self._list()
         else:
-            self._answer(404, "text/plain", "not found: /ready or /details\n")
+            self._answer(404, "text/plain", "not found: /ready, /details or /api/tags\n")
+
+    def _list(self) -> None:
+        try:
+            self._answer(200, "application/json", self.chat_models().decode())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._answer(503, "application/json", json.dumps({"error": f"no list of models: {error}"}))
 
     def log_message(self, format: str, *args: object) -> None:
         """HAProxy asks every second: only changes of the verdict are worth a line."""
@@ -460,7 +490,8 @@ def main() -> int:
     if not settings.require_gpu:
         cause = "gateway_require_gpu is false: this host may serve from its CPU"
         print(f'ollama-gpu-health: step=require-gpu result=warning cause="{cause}"', flush=True)
-    handler = type("BoardHandler", (Handler,), {"board": board})
+    listing = staticmethod(lambda: chat_models(settings, ask))
+    handler = type("BoardHandler", (Handler,), {"board": board, "chat_models": listing})
     Server(("127.0.0.1", settings.port), handler).serve_forever()
     return 0
 

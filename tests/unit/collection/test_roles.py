@@ -63,6 +63,12 @@ class TestEveryRole:
                 assert option.get("description"), f"{name} has no description"
                 assert option.get("type"), f"{name} has no type"
 
+    def test_its_own_defaults_pass_its_specs(self, role: Path) -> None:
+        for name, option in load(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"].items():
+            if option.get("type") == "dict" and "default" in option:
+                needed = {key for key, inner in option.get("options", {}).items() if inner.get("required")}
+                assert needed <= set(option["default"]), f"{name}: Ansible refuses a run that leaves it alone"
+
     def test_its_public_names_carry_its_own_name(self, role: Path) -> None:
         for name in load(role / "defaults" / "main.yml") or {}:
             assert name.startswith(f"{role.name}_")

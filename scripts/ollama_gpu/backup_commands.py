@@ -62,6 +62,9 @@ def restore(
         str | None, typer.Option("--point", help="A backup or a point of `backup list`. Default: the newest of each.")
     ] = None,
     only: Only = None,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="The last step alone, of a restore that was interrupted: Terraform's.")
+    ] = False,
     yes: Yes = False,
     confirm: Confirm = None,
     json: Json = False,
@@ -72,12 +75,16 @@ def restore(
     from ollama_gpu.backup import restore as steps
 
     context, protected = _open(env)
+    approval = Approval(yes, confirm)
+    if settle:
+        steps.settle(context, protected, approval, _view())
+        return
     found = points.read(context, protected, points.records(context))
     chosen = points.choose(found, point, only or ())
-    approval = Approval(yes, confirm)
     steps.agree(context, chosen, approval)
     restored = steps.restore(context, protected, chosen, _view())
-    steps.settle(context, protected, restored, approval, _view())
+    if "database" in restored.points:
+        steps.settle(context, protected, approval, _view())
     _print(f"ENV={env}: restored", restored.as_dict(), json)
 
 

@@ -92,13 +92,11 @@ def _bucket_metadata(arn: str) -> dict[str, str]:
     return {"DestinationBucketName": arn.split(":")[-1], "NewBucket": "false", "CreationToken": str(uuid.uuid4())}
 
 
-def settle(context: Context, protected: Protected, restored: Restored, approval: Approval, view: ProgressView) -> None:
+def settle(context: Context, protected: Protected, approval: Approval, view: ProgressView) -> None:
     """Terraform's state learns which server has the name now, and the server what its restore left out.
 
-    Raises UserError when the plan is not approved or fails: the data are back all the same, and a deploy does the rest.
+    Raises UserError when the plan is not approved or fails: the data are back all the same, and this can be repeated.
     """
-    if "database" not in restored.points:
-        return
     server = database.name_of(protected.resources["database"])
     fabric = Fabric(context, view)
     fabric.init()

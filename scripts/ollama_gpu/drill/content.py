@@ -54,6 +54,14 @@ class Site:
     def administrate(self) -> str:
         return self.sign_in(self._administrator["email"], self._administrator["password"])
 
+    def knows(self, token: str) -> bool:
+        """Whether the session's account is in the database; False too while the site does not answer."""
+        try:
+            self._json("GET", "/api/v1/auths/", token)
+        except Refused:
+            return False
+        return True
+
     def write(self) -> Written:
         """Make users, chats of theirs and a file, all of names that nobody has."""
         mark, token = secrets.token_hex(4), self.administrate()

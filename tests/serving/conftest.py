@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from ollama_gpu.lab.docker import Docker
 from ollama_gpu.lab.front_door.ports import HTTP_VARIABLE, HTTPS_VARIABLE
 from ollama_gpu.lab.plane import Plane
 from tests.fabric.driver import Driver
+from tests.serving import fleet
+from tests.serving.report import Report
+from tests.serving.traffic import Session, sign_in
 
 DEPLOY_SECONDS = 1500
 
@@ -48,10 +52,14 @@ class Serving:
         name: str = self.outputs["fleets"]["interactive"]["group_name"]
         return name
 
+    def fleet(self) -> dict[str, Any]:
+        """What Auto Scaling says of the group."""
+        found = self.context.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[self.group])
+        return dict(found["AutoScalingGroups"][0])
+
     def instances(self) -> list[str]:
         """The instances in service, by id."""
-        found = self.context.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[self.group])
-        members = found["AutoScalingGroups"][0]["Instances"]
+        members = self.fleet()["Instances"]
         return sorted(each["InstanceId"] for each in members if each["LifecycleState"] == "InService")
 
     def healthy(self) -> list[str]:
@@ -75,8 +83,12 @@ class Serving:
         return names.network(names.prefix(self.context))
 
     def run(self, instance: str, *command: str) -> str:
-        """What a command prints inside an instance."""
+        """What a command prints inside an instance. Raises UserError when it fails."""
         return self.docker.output("exec", self.container(instance), *command)
+
+    def said(self, instance: str, *command: str) -> str:
+        """The same of a command that may fail."""
+        return self.run(instance, "sh", "-c", '"$@" || true', "sh", *command)
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +115,45 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
             if destroyed.status != 0:
                 driver.run("local-down", seconds=300)
         assert destroyed.status == 0, destroyed.err
+
+
+@pytest.fixture(scope="session")
+def token(serving: Serving) -> str:
+    """The administrator's."""
+    return sign_in(serving.door, serving.administrator)
+
+
+@pytest.fixture(scope="session")
+def saved(serving: Serving, token: str) -> Iterator[tuple[str, str]]:
+    """A chat that was saved before anything broke: its id and its title."""
+    title = f"saved {time.time()}"
+    question = {"chat": {"title": title, "models": [], "messages": []}}
+    status, answer = Session(serving.door, token).ask("POST", "/api/v1/chats/new", question)
+    assert status == 200, answer
+    yield answer["id"], title
+    Session(serving.door, token).ask("DELETE", f"/api/v1/chats/{answer['id']}")
+
+
+@pytest.fixture
+def steady(serving: Serving, token: str, saved: tuple[str, str]) -> Iterator[None]:
+    """A fleet of healthy instances that does not grow because of a test's users; afterwards nothing saved is lost."""
+    with fleet.suspended(serving, "AlarmNotification"):
+        fleet.until(lambda: fleet.whole(serving), "whole fleet", fleet.WHOLE_SECONDS)
+        yield
+    status, answer = Session(serving.door, token).ask("GET", f"/api/v1/chats/{saved[0]}")
+    assert status == 200, answer
+    assert answer["chat"]["title"] == saved[1]
+
+
+@pytest.fixture
+def instance(serving: Serving, steady: None) -> str:
+    """The instance that it happens to."""
+    return serving.healthy()[0]
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Report:
+    return Report(capsys)
 
 
 def _outputs(driver: Driver) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ollama_gpu import chat
+import json
+
+from ollama_gpu import chat, timeline
+from ollama_gpu.aws import parameter
 from tests.serving.conftest import Serving
 from tests.serving.traffic import Session, sign_in
 
@@ -46,6 +49,29 @@ def test_status_shows_the_steps_of_each_boot(serving: Serving) -> None:
         steps = {step["step"]: step for step in instance["boot"]}
         assert {"describe", "release", "open_webui_service", "launch"} <= steps.keys()
         assert all(step["result"] == "ok" for step in steps.values()), steps
+
+
+def test_both_booted_at_once_on_an_empty_database(serving: Serving) -> None:
+    """As the first deploy finds it: each wants to make the database, its schema and the first administrator."""
+    boots = [boot(serving, instance) for instance in serving.instances()]
+    assert max(began for began, _ in boots) < min(ended for _, ended in boots), boots
+    told = parameter(serving.context.aws, serving.context.contract.parameter("fabric", "local"))
+    database = json.loads(told or "")["database"]["name"]
+    asked = 'select count(*) from "user" where role = $$admin$$; select count(*) from alembic_version'
+    psql = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", f"--dbname={database}", f"--command={asked}")
+    counted = serving.docker.output("exec", "--user=postgres", serving.stores, *psql)
+    assert counted.split() == ["1", "1"], "administrators, schemas"
+
+
+def boot(serving: Serving, instance: str) -> tuple[int, int]:
+    """When an instance's boot began and ended by its log in CloudWatch, in milliseconds since 1970."""
+    found = serving.context.aws.client("logs").filter_log_events(
+        logGroupName=serving.context.contract.log_group("instance", "local"),
+        logStreamNames=[instance],
+        filterPattern=timeline.PATTERN,
+    )
+    stamps = [event["timestamp"] for event in found["events"] if "ollama-gpu-boot:" in event["message"]]
+    return min(stamps), max(stamps)
 
 
 def test_a_second_plan_is_empty_with_the_lab_too(serving: Serving) -> None:

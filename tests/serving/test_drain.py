@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import time
@@ -14,8 +13,9 @@ import pytest
 
 from ollama_gpu.lab.instances import events
 from tests.serving.conftest import Serving
-from tests.serving.test_faults import WHOLE_SECONDS, healthz, suspended, until, whole
-from tests.serving.traffic import sign_in, traffic
+from tests.serving.fleet import ROTATION_SECONDS, WHOLE_SECONDS, drain, healthz, resize, suspended, until, whole
+from tests.serving.report import Report
+from tests.serving.traffic import traffic
 
 LONG = 40
 """Tokens of an answer that takes several seconds here: streams run when the word comes."""
@@ -24,41 +24,36 @@ HOOK_SECONDS = 140
 """When the group stops waiting for the instance: the contract's drain_seconds and 30 more."""
 
 
-@pytest.fixture(scope="module")
-def token(serving: Serving) -> str:
-    return sign_in(serving.door, serving.administrator)
-
-
-@pytest.fixture(autouse=True)
-def _whole(serving: Serving) -> Iterator[None]:
-    with suspended(serving, "AlarmNotification"):
-        until(lambda: whole(serving), "two healthy instances", WHOLE_SECONDS)
-        yield
-        until(lambda: whole(serving), "two healthy instances", WHOLE_SECONDS)
-
-
 @pytest.fixture
-def instance(serving: Serving) -> str:
-    return serving.healthy()[0]
+def three(serving: Serving) -> None:
+    """One more instance than the fleet needs. `test_faults` leaves it so; `steady` then waits for it."""
+    resize(serving, 3)
 
 
-def drain(serving: Serving, instance: str) -> dict[str, Any]:
-    """What the instance says of its own drain."""
-    told: dict[str, Any] = json.loads(serving.run(instance, "ollama-gpu-drain", "status", "--json"))
-    return told
-
-
-def test_a_spot_notice_costs_nobody_an_answer(
-    serving: Serving, token: str, instance: str, capsys: pytest.CaptureFixture[str]
+def test_a_scale_in_costs_nobody_an_answer(
+    serving: Serving, token: str, three: None, steady: None, report: Report
 ) -> None:
+    before = set(serving.instances())
+    with traffic(serving.door, token, users=4, tokens=LONG, spread=3) as users:
+        until(lambda: all(drain(serving, each)["in_flight"] > 0 for each in before), "a stream on each of them", 60)
+        began = time.monotonic()
+        resize(serving, 2)
+        until(lambda: set(serving.instances()) < before, "choice of the one to go", 30)
+        (chosen,) = before - set(serving.instances())
+        gone = until(lambda: not serving.docker.running(serving.container(chosen)), "its end", HOOK_SECONDS - 10)
+        figures = users.settle(began, gone + 60)
+    report("scale-in", figures, gone=gone)
+    assert not figures.failed
+
+
+def test_a_spot_notice_costs_nobody_an_answer(serving: Serving, token: str, instance: str, report: Report) -> None:
     keeper = f"{serving.container(instance)}-metadata"
     with suspended(serving, "HealthCheck"), traffic(serving.door, token, tokens=LONG) as users:
         until(lambda: drain(serving, instance)["in_flight"] > 0, f"a stream on {instance}", 30)
         began = time.monotonic()
         events.spot_notice(serving.docker, keeper)
         try:
-            until(lambda: bool(drain(serving, instance)["draining"]), "the start of the drain", 10)
-            heard = time.monotonic() - began
+            heard = until(lambda: bool(drain(serving, instance)["draining"]), "the start of the drain", 10)
             assert "spot" in drain(serving, instance)["cause"]
             until(lambda: healthz(serving, instance) == "503", "refusal of the health check", 10)
             until(lambda: instance not in serving.healthy(), "its end in the rotation", 90)
@@ -67,27 +62,51 @@ def test_a_spot_notice_costs_nobody_an_answer(
             assert empty < events.SPOT_NOTICE.total_seconds()
         finally:
             events.withdraw(serving.docker, keeper)
-        until(lambda: instance in serving.healthy(), "its return when it stays", 90)
+        until(lambda: instance in serving.healthy(), "its return when it stays", ROTATION_SECONDS)
         figures = users.settle(began, 300)
-    with capsys.disabled():
-        print(f"\nspot notice: heard after {heard:.1f} s, empty after {empty:.1f} s; {figures}")
+    report("spot notice", figures, heard=heard, empty=empty)
     assert not figures.failed
 
 
+def test_an_instance_refresh_costs_nobody_an_answer(serving: Serving, token: str, steady: None, report: Report) -> None:
+    """Both instances are replaced, their successors first."""
+    scaling = serving.context.aws.autoscaling
+    before = set(serving.instances())
+
+    def refresh() -> dict[str, Any]:
+        found = scaling.describe_instance_refreshes(AutoScalingGroupName=serving.group)["InstanceRefreshes"]
+        return dict(found[0])
+
+    with traffic(serving.door, token, tokens=LONG) as users:
+        began = time.monotonic()
+        scaling.start_instance_refresh(
+            AutoScalingGroupName=serving.group,
+            # Both at once, and without the warm-up of a fleet whose load is to be judged.
+            Preferences={"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "InstanceWarmup": 0},
+        )
+        until(lambda: refresh()["Status"] not in ("Pending", "InProgress"), "end of the refresh", WHOLE_SECONDS)
+        assert refresh()["Status"] == "Successful", refresh()
+        done = time.monotonic() - began
+        until(lambda: whole(serving), "whole fleet", ROTATION_SECONDS)
+        figures = users.settle(began, done + ROTATION_SECONDS)
+    report("instance refresh", figures, done=done)
+    assert not figures.failed
+    assert not before & set(serving.instances())
+
+
 def test_a_terminated_instance_ends_its_streams_and_says_so(
-    serving: Serving, token: str, instance: str, capsys: pytest.CaptureFixture[str]
+    serving: Serving, token: str, instance: str, report: Report
 ) -> None:
+    """The last of all: nobody waits for its replacement."""
     scaling = serving.context.aws.autoscaling
     with traffic(serving.door, token, tokens=LONG) as users, last_words(serving, instance) as told:
         until(lambda: drain(serving, instance)["in_flight"] > 0, f"a stream on {instance}", 30)
         began = time.monotonic()
         scaling.terminate_instance_in_auto_scaling_group(InstanceId=instance, ShouldDecrementDesiredCapacity=False)
-        until(lambda: not serving.docker.running(serving.container(instance)), "its end", HOOK_SECONDS - 10)
-        gone = time.monotonic() - began
-        figures = users.settle(began, 240)
+        gone = until(lambda: not serving.docker.running(serving.container(instance)), "its end", HOOK_SECONDS - 10)
+        figures = users.settle(began, gone + 60)
         words = told()
-    with capsys.disabled():
-        print(f"\ntermination: gone after {gone:.1f} s; {figures}")
+    report("termination", figures, gone=gone)
     assert not figures.failed
     assert "step=drain result=ok" in words
     assert re.search("step=terminate-hook result=ok .*completed with CONTINUE", words), words

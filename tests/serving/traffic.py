@@ -151,6 +151,17 @@ class Figures:
     def failed(self) -> int:
         return sum(self.failures.values())
 
+    def as_dict(self) -> dict[str, Any]:
+        """For a program; durations in seconds."""
+        return {
+            "chats": self.chats,
+            "per_second": round(self.per_second, 2),
+            "failed": self.failed,
+            "failures": self.failures,
+            "slowest_seconds": round(self.slowest, 1),
+            "recovery_seconds": round(self.recovery, 1),
+        }
+
     def __str__(self) -> str:
         failures = ", ".join(f"{count} x {what}" for what, count in self.failures.items()) or "none"
         return (
@@ -167,12 +178,13 @@ class Traffic:
     token: str
     users: int
     tokens: int
+    spread: int
     chats: list[Chat] = field(default_factory=list)
     ways: set[str] = field(default_factory=set)  # the load balancer's cookies: one for each instance that serves users
     _leave: threading.Event = field(default_factory=threading.Event)
 
-    def settle(self, since: float, seconds: float) -> Figures:
-        """Wait until every user had an answer and none failed for a while; AssertionError after ``seconds``.
+    def settle(self, since: float, seconds: float, calm_seconds: float = CALM_SECONDS) -> Figures:
+        """Wait until every user had an answer and none failed for a while; AssertionError ``seconds`` after ``since``.
 
         A chat that hangs is neither: who waits keeps the recovery waiting, as it should.
         """
@@ -180,7 +192,7 @@ class Traffic:
         while True:
             calm = max([since, *(chat.ended for chat in self._since(since) if chat.failure)])
             served = {chat.user for chat in self.chats if chat.began >= calm and not chat.failure}
-            if len(served) == self.users and time.monotonic() >= calm + CALM_SECONDS:
+            if len(served) == self.users and time.monotonic() >= calm + calm_seconds:
                 return self.figures(since, calm)
             assert time.monotonic() < deadline, (
                 f"not well after {seconds:.0f} s, served: {sorted(served)}; {self.figures(since, calm)}"
@@ -202,9 +214,8 @@ class Traffic:
     def stop(self) -> None:
         self._leave.set()
 
-    def work(self, user: int) -> None:
+    def work(self, user: int, session: Session) -> None:
         """What one user does: chat, and read the answer for a moment."""
-        session = self._arrive(user)
         while not self._leave.wait(0.3):
             began = time.monotonic()
             first, failure = 0.0, ""
@@ -220,31 +231,35 @@ class Traffic:
     def _since(self, since: float) -> list[Chat]:
         return [chat for chat in list(self.chats) if chat.ended >= since]
 
-    def _arrive(self, user: int) -> Session:
+    def arrive(self) -> Session:
         """A session on an instance that the other users are not on, as far as there is one: a fault is to meet some."""
         session = Session(self.door, self.token)
         for _ in range(_ATTEMPTS):
             session = Session(self.door, self.token)
             session.ask("GET", "/api/version")
             way = session.cookies.get(_STICKY, "")
-            if user % 2 == 0 or way not in self.ways or len(self.ways) > 1:
+            if way not in self.ways or len(self.ways) >= self.spread:
                 break
+            session.close()
         self.ways.add(session.cookies.get(_STICKY, ""))
         return session
 
 
 @contextmanager
-def traffic(door: Door, token: str, users: int = 3, tokens: int = 10) -> Iterator[Traffic]:
-    """Let users chat until the end of the block; it begins when each of them has had an answer and nobody fails."""
-    running = Traffic(door, token, users, tokens)
-    threads = [threading.Thread(target=running.work, args=(user,), daemon=True) for user in range(users)]
+def traffic(door: Door, token: str, users: int = 3, tokens: int = 10, spread: int = 2) -> Iterator[Traffic]:
+    """Let users chat until the end of the block; it begins when each of them has had an answer and nobody fails.
+
+    They are on ``spread`` instances at least, or nothing that happens to one of them would be seen: AssertionError.
+    """
+    running = Traffic(door, token, users, tokens, spread)
+    sessions = [running.arrive() for _ in range(users)]  # one after another: each sees where the others are
+    assert len(running.ways) >= spread, f"all users are on {len(running.ways)} of {spread} instances"
+    threads = [threading.Thread(target=running.work, args=each, daemon=True) for each in enumerate(sessions)]
     began = time.monotonic()
     try:
         for thread in threads:
             thread.start()
-            time.sleep(0.3)  # the next one chooses its instance by where this one is
-        running.settle(began, 90)
-        assert len(running.ways) > 1, "all users are on one instance: nothing that happens to another is seen"
+        running.settle(began, 90, calm_seconds=0)
         yield running
     finally:
         running.stop()

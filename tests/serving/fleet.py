@@ -1,0 +1,84 @@
+"""What a fault's test does to the fleet and asks of it, besides chatting."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.serving.conftest import Serving
+
+WHOLE_SECONDS = 480
+"""Two instances that boot side by side on this machine's two processors while people chat, and the checks after it."""
+
+ROTATION_SECONDS = 120
+"""Until the load balancer has found an instance bad or good by its checks: three, and what a busy machine adds."""
+
+
+@contextmanager
+def suspended(serving: Serving, process: str) -> Iterator[None]:
+    """One of the group's processes rests."""
+    scaling = serving.context.aws.autoscaling
+    scaling.suspend_processes(AutoScalingGroupName=serving.group, ScalingProcesses=[process])
+    try:
+        yield
+    finally:
+        scaling.resume_processes(AutoScalingGroupName=serving.group, ScalingProcesses=[process])
+
+
+def resize(serving: Serving, desired: int) -> None:
+    """Ask for another number of instances, as scaling does."""
+    serving.context.aws.autoscaling.set_desired_capacity(AutoScalingGroupName=serving.group, DesiredCapacity=desired)
+
+
+def whole(serving: Serving) -> bool:
+    """Whether as many instances as are wanted are in service and nobody else is, all of them healthy."""
+    group = serving.fleet()
+    states = [each["LifecycleState"] for each in group["Instances"]]
+    return states == ["InService"] * group["DesiredCapacity"] and serving.healthy() == serving.instances()
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float) -> float:
+    """Wait for a condition and return how many seconds it took; AssertionError with ``what`` after ``seconds``."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() < began + seconds, f"no {what} after {seconds:.0f} s"
+        time.sleep(0.5)
+    return time.monotonic() - began
+
+
+def unit(serving: Serving, instance: str, name: str, fact: str) -> str:
+    """What systemd says of a unit of an instance."""
+    return serving.run(instance, "systemctl", "show", name, f"--property={fact}", "--value")
+
+
+def healthz(serving: Serving, instance: str) -> str:
+    """The status with which an instance answers the load balancer; 000 when it does not answer."""
+    return serving.said(
+        instance,
+        "curl",
+        "-sk",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "--max-time",
+        "4",
+        "https://127.0.0.1:8443/healthz",
+    )
+
+
+def causes(serving: Serving, instance: str) -> list[str]:
+    """Why an instance says that it is not ready."""
+    details: dict[str, Any] = json.loads(serving.run(instance, "curl", "-s", "http://127.0.0.1:8406/details"))
+    found: list[str] = details["causes"]
+    return found
+
+
+def drain(serving: Serving, instance: str) -> dict[str, Any]:
+    """What an instance says of its own drain."""
+    told: dict[str, Any] = json.loads(serving.run(instance, "ollama-gpu-drain", "status", "--json"))
+    return told

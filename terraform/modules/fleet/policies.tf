@@ -73,7 +73,7 @@ data "aws_iam_policy_document" "release" {
     actions = ["s3:GetObject"]
     # Every release's archive and every model file of this environment, by the contract's patterns.
     resources = [for pattern in [var.contract.artifacts.collection, var.contract.artifacts.models] :
-    "${local.arn_prefix}:s3:::${var.artifact_bucket}/${replace(replace(pattern, "{environment}", var.environment), "/{[a-z_]+}/", "*")}"]
+    "${local.arn_prefix}:s3:::${var.artifact_bucket}/${replace(replace(pattern, "{environment}", var.environment), "/{[a-z0-9_]+}/", "*")}"]
   }
 }
 

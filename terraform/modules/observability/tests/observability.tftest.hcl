@@ -264,9 +264,9 @@ run "a_rollout_watches_what_a_bad_release_rings_and_nothing_that_load_alone_does
 
   assert {
     condition = output.rollout_alarm_names == {
-      batch = ["test-batch-first-token", "test-batch-model-on-cpu", "test-batch-no-healthy-host", "test-batch-rejected", "test-batch-request-latency"]
-      interactive = ["test-edge-errors", "test-interactive-first-token", "test-interactive-model-on-cpu", "test-interactive-no-healthy-host",
-      "test-interactive-rejected", "test-interactive-request-latency"]
+      batch = tolist(["test-batch-first-token", "test-batch-model-on-cpu", "test-batch-no-healthy-host", "test-batch-rejected", "test-batch-request-latency"])
+      interactive = tolist(["test-edge-errors", "test-interactive-first-token", "test-interactive-model-on-cpu", "test-interactive-no-healthy-host",
+      "test-interactive-rejected", "test-interactive-request-latency"])
     }
     error_message = "each fleet's own alarms, the front door's with the interactive one, at most 10 as AWS takes"
   }

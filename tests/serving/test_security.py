@@ -47,7 +47,9 @@ def secret_texts(serving: Serving) -> Hidden:
     for key, name in wanted.items():
         text = aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"]
         values = json.loads(text) if text.startswith("{") else {"value": text}
-        found.update({value: f"{key}.{field}" for field, value in values.items() if field not in ("username", "email")})
+        found.update(
+            {value: f"{key}.{field}" for field, value in values.items() if value and field not in ("username", "email")}
+        )
     assert len(found) >= 5
     return found
 

@@ -63,6 +63,8 @@ class LostAnswers:
         if identifier in self._kept:
             status, headers, body = self._kept[identifier]
             log.info("a retry of %s gets the answer that it missed", identifier)
+            # Unread, a large body would make the server's close a reset, and this answer were lost as well.
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start_response(status, headers)
             return [body]
         said: list[tuple[str, list[tuple[str, str]]]] = []

@@ -132,8 +132,8 @@ run "the_image_builder_reads_releases_and_models_and_nothing_else" {
   command = plan
 
   assert {
-    condition     = toset(data.aws_iam_policy_document.image_builder.statement[0].resources) == toset(["arn:aws:s3:::artifacts/releases/*", "arn:aws:s3:::artifacts/models/*"])
-    error_message = "The builder may read the releases' and the models' folders only."
+    condition     = toset(data.aws_iam_policy_document.image_builder.statement[0].resources) == toset(["arn:aws:s3:::artifacts/collections/*", "arn:aws:s3:::artifacts/models/*"])
+    error_message = "The builder may read the collections' and the models' folders only."
   }
   assert {
     condition     = toset(flatten([for statement in data.aws_iam_policy_document.image_builder.statement : statement.actions])) == toset(["s3:GetObject", "s3:ListBucket"])

@@ -10,7 +10,7 @@ from ollama_gpu import release_archive, release_records
 from ollama_gpu.context import Context
 from ollama_gpu.release_records import Record
 
-_FACTS = ("release", "image", "collection_sha256", "templates", "models", "instance")
+_FACTS = ("release", "image", "open_webui", "collection_sha256", "templates", "models", "instance")
 
 
 def compare(context: Context, first: int, second: int) -> dict[str, Any]:

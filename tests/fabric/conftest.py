@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,6 +16,22 @@ import pytest
 from ollama_gpu.aws import Aws
 from ollama_gpu.embedded_aws.process import EmbeddedAws, Endpoint
 from tests.fabric.driver import Driver, Run, wait_for
+
+IN_ORDER = ("test_alarms", "test_watching", "test_deploy", "test_deploy_releases", "test_destroy")
+"""Those that share the deployed fabric: who looks at it as it was made comes before who changes it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files above first, in their order; the rest as it was."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem
+        return IN_ORDER.index(name) if name in IN_ORDER else len(IN_ORDER)
+
+    where = [index for index, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    ordered = sorted((items[index] for index in where), key=place)
+    for index, item in zip(where, ordered, strict=True):
+        items[index] = item
 
 
 @dataclass(frozen=True)

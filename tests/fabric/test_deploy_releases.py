@@ -17,6 +17,7 @@ from tests.fabric.driver import Driver, Run
 
 AGREED = contract.load(locate().contract)
 STATE = {"Bucket": AGREED.state_bucket("123456789012", "us-east-1"), "Key": "local/terraform.tfstate"}
+IMAGE = AGREED.parameter("image", "local")
 VARIABLES = "terraform/environments/local.tfvars"
 
 
@@ -54,8 +55,21 @@ def colleague(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Drive
 
 
 @pytest.fixture(scope="module")
-def second(colleague: Driver, deployed: dict[str, Any]) -> Run:
-    """A deploy from there, with a variable changed that instances are told."""
+def other_image(aws: Any, deployed: dict[str, Any]) -> str:
+    """A newly baked image, which is to say another one, published for the next deploy."""
+    image = aws("ec2").register_image(
+        Name="another",
+        Architecture="x86_64",
+        RootDeviceName="/dev/xvda",
+        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}}],
+    )["ImageId"]
+    aws("ssm").put_parameter(Name=IMAGE, Value=image, Type="String", Overwrite=True)
+    return str(image)
+
+
+@pytest.fixture(scope="module")
+def second(colleague: Driver, other_image: str) -> Run:
+    """A deploy from there, with that image and with a variable changed that instances are told."""
     checkout.change(colleague.tree, VARIABLES, "min_size       = 2", "min_size       = 2\n    drain_seconds  = 97")
     checkout.commit(colleague.tree)
     return colleague.run("deploy", "--env", "local", "--no-lab", "--json", seconds=900)
@@ -74,8 +88,11 @@ def test_the_first_deploy_rolled_nothing_and_is_on_record(
     assert releases(driver)[0]["image"] == deployed["image_id"]
 
 
-def test_a_changed_variable_reaches_every_instance_by_a_refresh(second: Run, fleet: Fleet, driver: Driver) -> None:
+def test_a_new_image_and_variable_reach_every_instance_by_a_refresh(
+    second: Run, fleet: Fleet, driver: Driver, other_image: str
+) -> None:
     assert second.status == 0, second.err
+    assert second.json["image_id"] == other_image
     (refresh,) = fleet.refreshes()
     version = str(second.json["fleets"]["interactive"]["launch_template"]["latest_version"])
     assert refresh["Status"] == "Successful"
@@ -108,7 +125,7 @@ def test_a_change_that_terraform_cannot_apply_fails_and_no_instance_follows_it(
 
 
 def test_a_rollback_brings_a_release_back_from_its_own_tree_and_rolls_to_it(
-    second: Run, driver: Driver, fleet: Fleet
+    second: Run, driver: Driver, fleet: Fleet, deployed: dict[str, Any], aws: Any
 ) -> None:
     first = releases(driver)[2]
     assert first["outcome"] == "deployed"
@@ -122,6 +139,8 @@ def test_a_rollback_brings_a_release_back_from_its_own_tree_and_rolls_to_it(
     assert fleet.versions() == Counter({version: 2})
     assert fleet.told(version)["drain_seconds"] == 110
     assert back.json["release"] == first["release"]
+    assert back.json["image_id"] == deployed["image_id"]
+    assert aws("ssm").get_parameter(Name=IMAGE)["Parameter"]["Value"] == deployed["image_id"]
 
 
 def test_the_difference_between_two_releases_is_told(driver: Driver, second: Run) -> None:

@@ -71,7 +71,6 @@ def other_image(aws: Any, deployed: dict[str, Any]) -> str:
 def second(colleague: Driver, other_image: str) -> Run:
     """A deploy from there, with that image and with a variable changed that instances are told."""
     checkout.change(colleague.tree, VARIABLES, "min_size       = 2", "min_size       = 2\n    drain_seconds  = 97")
-    checkout.commit(colleague.tree)
     return colleague.run("deploy", "--env", "local", "--no-lab", "--json", seconds=900)
 
 
@@ -115,7 +114,6 @@ def test_a_change_that_terraform_cannot_apply_fails_and_no_instance_follows_it(
         '  policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"\n'
         "}\n"
     )
-    checkout.commit(colleague.tree)
     failed = colleague.run("deploy", "--env", "local", "--no-lab", seconds=900)
     assert failed.refused("nobody-has-this-role not found")
     newest = releases(colleague)[0]

@@ -89,7 +89,7 @@ def interrupted(driver: Driver) -> Run:
         database = [any("aws_db_instance.this" in line for line in each) for each in (begun, made)]
         return database == [True, False] and time.monotonic() - since > 3
 
-    wait_for(only_waiting, "the first apply to wait for its slow resources", 300)
+    wait_for(only_waiting, "the first apply to wait for its slow resources", 600)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=240)
     return Run(process.returncode, out, err)

@@ -98,7 +98,8 @@ def publish(bench: Bench, stores: data.DataTier, folder: Path) -> str:
     variables = role_variables.read(WHERE, environment)
     store = model.find(places.locate(WHERE).cache)
     assert store, "the lab's model has not been made"
-    models.publish(environment, CONTRACT, aws, store.folder, variables["lab_models"])
+    serving = role_variables.serving(WHERE, environment)
+    models.ModelSet(environment, CONTRACT, aws, serving, models.store(store.folder)).publish(variables["lab_models"])
     secrets = {
         "administrator": json.dumps({"email": "administrator@ollama-gpu.test", "password": "a long password"}),
         "cache": json.dumps({"auth_token": SECRETS.cache_token}),

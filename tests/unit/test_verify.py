@@ -66,8 +66,16 @@ def alarm(what: str, state: str, threshold: float | None = 1.0) -> Alarm:
     return Alarm(f"ollama-gpu-prod-{what}", what, state, datetime.now(UTC), "", f"docs/operations.md#{what}", threshold)
 
 
+def rings(*found: Alarm, without_gpu: bool = False) -> str:
+    return ringing(found, without_gpu).state
+
+
 def test_the_composite_alarm_fails_and_another_warns() -> None:
-    assert ringing([alarm("queue", "OK"), alarm("service-degraded", "OK", None)]).state == "ok"
-    assert ringing([alarm("queue", "ALARM"), alarm("service-degraded", "OK", None)]).state == "warning"
-    assert ringing([alarm("queue", "ALARM"), alarm("service-degraded", "ALARM", None)]).state == "failed"
-    assert ringing([]).state == "warning"
+    assert rings(alarm("queue", "OK"), alarm("service-degraded", "OK", None)) == "ok"
+    assert rings(alarm("queue", "ALARM"), alarm("service-degraded", "OK", None)) == "warning"
+    assert rings(alarm("queue", "ALARM"), alarm("service-degraded", "ALARM", None)) == "failed"
+    assert rings() == "warning"
+
+
+def test_without_a_gpu_the_composite_alarm_rings_for_good_and_fails_nothing() -> None:
+    assert rings(alarm("service-degraded", "ALARM", None), without_gpu=True) == "warning"

@@ -239,8 +239,8 @@ def gpu() -> Outcome:
 
 ROOTS = ("terraform", "terraform/bootstrap")
 
-SERVING = ("chat", "security", "limits", "models", "browser")
-FAULTS = ("faults", "drain", "drill")
+SERVING = ("chat", "security", "limits", "browser")
+FAULTS = ("models", "faults", "drain", "drill")
 """In this order, on one deploy: the last leaves a fleet that mends itself."""
 
 TIERS = (
@@ -266,11 +266,11 @@ TIERS = (
     ),
     Tier(
         "serving",
-        "make deploy ENV=local: chats, a browser, limits, models, figures, security from outside",
+        "make deploy ENV=local: chats, a browser, limits, figures, security from outside",
         suite(*(f"tests/serving/test_{name}.py" for name in SERVING)),
         lane="",  # it measures how the product behaves under load: its own
     ),
-    Tier("faults", "what breaks and what drains while people chat, and a drill", faults, lane=""),
+    Tier("faults", "what comes and goes, breaks and drains while people chat, and a drill", faults, lane=""),
     Tier("gpu", "inference on a GPU", gpu),
 )
 

@@ -35,10 +35,10 @@ def resize(serving: Serving, desired: int) -> None:
 
 
 def whole(serving: Serving) -> bool:
-    """Whether as many instances as are wanted are in service and nobody else is, all of them healthy."""
+    """Whether as many instances as are wanted are in service, all of them healthy; others may be on their way out."""
     group = serving.fleet()
-    states = [each["LifecycleState"] for each in group["Instances"]]
-    return states == ["InService"] * group["DesiredCapacity"] and serving.healthy() == serving.instances()
+    serve = sorted(each["InstanceId"] for each in group["Instances"] if each["LifecycleState"] == "InService")
+    return len(serve) == group["DesiredCapacity"] and serving.healthy() == serve
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float) -> float:

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 ANSWER_MS = 120_000  # a small model without a GPU, beside everything else on two cores
 
-# Every change of the last answer's text: milliseconds since the question, and how long the text is by then.
+# Every change of the last answer's text: milliseconds since the question, the text by then and how long it is.
 _WATCH = """() => {
     const began = performance.now();
     window.growth = [];
@@ -21,7 +21,7 @@ _WATCH = """() => {
         const text = answers.length ? answers[answers.length - 1].innerText.trim() : '';
         const last = window.growth.at(-1);
         if (text && (!last || text.length > last.length))
-            window.growth.push({ms: Math.round(performance.now() - began), length: text.length});
+            window.growth.push({ms: Math.round(performance.now() - began), length: text.length, text: text});
     }).observe(document.body, {childList: true, subtree: true, characterData: true});
 }"""
 
@@ -64,7 +64,7 @@ def add_user(page: Page, address: str, account: Account) -> None:
 def ask(page: Page, question: str) -> dict[str, Any]:
     """Type a question, send it and watch the answer until it is whole.
 
-    Returns the answer's text and its growth: at how many milliseconds it was how many characters long.
+    Returns the answer's text and its growth: at how many milliseconds it was which text, how many characters long.
     """
     before = answers(page).count()
     page.locator("#chat-input").click()

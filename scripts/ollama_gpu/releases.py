@@ -61,9 +61,9 @@ def open_webui(paths: Paths, environment: Environment) -> str:
     """The Open WebUI that this checkout brings to an environment: its image, or the package that it is built of."""
     role = paths.repository / "ansible_collections" / "ollama" / "gpu" / "roles" / "open_webui"
     variables = role_variables.load(role / "defaults" / "main.yml") | role_variables.read(paths, environment)
-    if variables["open_webui_image_build"]:
-        return next(line for line in (role / "files/image/open-webui.lock").read_text().split() if "==" in line)
     image = str(variables["open_webui_image"])
+    if not image:
+        return next(line for line in (role / "files/image/open-webui.lock").read_text().split() if "==" in line)
     named = re.fullmatch(r"{{ *(\w+) *}}", image)
     return str(variables.get(named[1], image)) if named else image
 

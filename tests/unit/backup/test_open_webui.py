@@ -9,7 +9,7 @@ import pytest
 from ollama_gpu import environments, releases
 from ollama_gpu.paths import Paths, locate
 
-DEFAULTS = "open_webui_image: registry/open-webui@sha256:1\nopen_webui_image_build: false\n"
+DEFAULTS = 'open_webui_image: ""\n'
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def open_webui(where: Paths, name: str = "prod") -> str:
     return releases.open_webui(where, environments.load(locate(), name))
 
 
-def test_the_roles_image_where_nobody_says_another(where: Paths) -> None:
-    assert open_webui(where) == "registry/open-webui@sha256:1"
+def test_an_image_that_hosts_make_is_its_package(where: Paths) -> None:
+    assert open_webui(where) == "open-webui==0.12.4"
 
 
 def test_the_inventorys_image_wins(where: Paths) -> None:
@@ -47,8 +47,3 @@ def test_an_image_that_the_lab_supplies_is_the_one_that_it_supplied(where: Paths
     (where.work / "lab").mkdir(parents=True)
     (where.work / "lab/supplies.yml").write_text("lab_open_webui_image: mirror/open-webui@sha256:3\n")
     assert open_webui(where, "local") == "mirror/open-webui@sha256:3"
-
-
-def test_an_image_that_hosts_build_is_its_package(where: Paths) -> None:
-    say(where, "prod", "open_webui_image_build: true\n")
-    assert open_webui(where) == "open-webui==0.12.4"

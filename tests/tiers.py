@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import lanes, results
-from tests.lanes import Outcome
+from tests import results, side_by_side
+from tests.side_by_side import Outcome, Turn
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / ".ollama-gpu" / "tests"
@@ -29,12 +29,13 @@ PYTHON = ROOT / ".venv" / "bin" / "python"
 
 @dataclass(frozen=True)
 class Tier:
-    """``lane``: tiers of two lanes run side by side, those of one take turns; one without a lane runs alone, last."""
+    """``needs``: what tiers take turns at. ``alone``: runs at the end with nothing beside it."""
 
     name: str
     what: str
     run: Callable[[], Outcome]
-    lane: str = "processes"
+    needs: str = ""
+    alone: bool = False
 
 
 def main(names: Sequence[str]) -> int:
@@ -45,17 +46,17 @@ def main(names: Sequence[str]) -> int:
     WORK.mkdir(parents=True, exist_ok=True)
     chosen = [tier for tier in TIERS if not names or tier.name in names]
     if len(chosen) == 1:
-        return alone(chosen[0])
-    by_lane = {tier.lane: [each.name for each in chosen if each.lane == tier.lane] for tier in chosen}
-    alone_at_last = by_lane.pop("", [])
-    return lanes.report([*lanes.run(list(by_lane.values()), WORK), *lanes.run([alone_at_last], WORK)])
+        return only(chosen[0])
+    together = [Turn(tier.name, tier.needs) for tier in chosen if not tier.alone]
+    then = [Turn(tier.name) for tier in chosen if tier.alone]
+    return side_by_side.report([*side_by_side.run(together, WORK), *side_by_side.run(then, WORK, at_once=1)])
 
 
-def alone(tier: Tier) -> int:
+def only(tier: Tier) -> int:
     """Run a tier in this process; its outcome is also written for whoever waits for it."""
     print(f"=== {tier.name}: {tier.what}", flush=True)
     outcome = tier.run()
-    lanes.keep(outcome, WORK / f"{tier.name}.json")
+    side_by_side.keep(outcome, WORK / f"{tier.name}.json")
     print(f"{outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped {outcome.not_run}".rstrip())
     return 1 if outcome.failed else 0
 
@@ -243,35 +244,41 @@ SERVING = ("chat", "security", "limits", "browser")
 FAULTS = ("models", "faults", "drain", "drill")
 """In this order, on one deploy: the last leaves a fleet that mends itself."""
 
+# In the order in which they begin, the longest first: what is short fills the gaps at the end.
 TIERS = (
-    Tier("static", "ruff, mypy --strict, terraform fmt and validate", static),
-    Tier("collection", "yamllint, ansible-lint, ansible-test sanity and documentation of what ships", collection),
-    Tier("security", "checkov over the Terraform tree", security),
-    Tier("plan", "terraform test with mock providers", plans),
-    Tier("unit", "the driver's parts", suite("tests/unit")),
-    Tier("embedded", "the embedded AWS, service by service", suite("tests/embedded_aws")),
-    Tier("fabric", "make deploy, plan, destroy with ENV=local, and what can go wrong", suite("tests/fabric")),
     Tier(
         "molecule",
         "the roles in systemd containers: real packages, a real model, NVIDIA's real modules",
         molecule,
-        lane="containers",
+        needs="containers",
     ),
-    Tier("lab", "the lab's parts: instances, front door, agent's stand-in, a stock image's launch", suite("tests/lab")),
+    Tier("fabric", "make deploy, plan, destroy with ENV=local, and what can go wrong", suite("tests/fabric")),
     Tier(
         "bake",
         "the image: one bake of all roles, looked at from every side, and what can go wrong",
         suite("tests/bake"),
-        lane="containers",
+        needs="containers",
     ),
+    Tier(
+        "lab",
+        "the lab's parts: instances, front door, agent's stand-in, a stock image's launch",
+        suite("tests/lab"),
+        needs="containers",
+    ),
+    Tier("unit", "the driver's parts", suite("tests/unit")),
+    Tier("embedded", "the embedded AWS, service by service", suite("tests/embedded_aws")),
+    Tier("plan", "terraform test with mock providers", plans),
+    Tier("collection", "yamllint, ansible-lint, ansible-test sanity and documentation of what ships", collection),
+    Tier("static", "ruff, mypy --strict, terraform fmt and validate", static),
+    Tier("security", "checkov over the Terraform tree", security),
+    Tier("gpu", "inference on a GPU", gpu),
     Tier(
         "serving",
         "make deploy ENV=local: chats, a browser, limits, figures, security from outside",
         suite(*(f"tests/serving/test_{name}.py" for name in SERVING)),
-        lane="",  # it measures how the product behaves under load: its own
+        alone=True,  # it measures how the product behaves under load
     ),
-    Tier("faults", "what comes and goes, breaks and drains while people chat, and a drill", faults, lane=""),
-    Tier("gpu", "inference on a GPU", gpu),
+    Tier("faults", "what comes and goes, breaks and drains while people chat, and a drill", faults, alone=True),
 )
 
 

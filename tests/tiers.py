@@ -227,22 +227,14 @@ def suite(*folders: str) -> Callable[[], Outcome]:
     return run
 
 
-def faults() -> Outcome:
-    """Long: every fault waits until the environment is whole again."""
-    if not os.environ.get("OLLAMA_GPU_FAULTS"):
-        return Outcome(not_run="takes half an hour: OLLAMA_GPU_FAULTS=1 make test")
-    return suite(*(f"tests/serving/test_{name}.py" for name in FAULTS))()
-
-
 def gpu() -> Outcome:
     return Outcome(not_run="needs a machine with an NVIDIA GPU")
 
 
 ROOTS = ("terraform", "terraform/bootstrap")
 
-SERVING = ("chat", "security", "limits", "browser")
-FAULTS = ("models", "faults", "drain", "drill")
-"""In this order, on one deploy: the last leaves a fleet that mends itself."""
+SERVING = ("chat", "security", "limits", "browser", "models", "faults", "drain", "drill")
+"""In this order, on one deploy: from what changes nothing to what ends instances and stores."""
 
 # In the order in which they begin, the longest first: what is short fills the gaps at the end.
 TIERS = (
@@ -274,11 +266,10 @@ TIERS = (
     Tier("gpu", "inference on a GPU", gpu),
     Tier(
         "serving",
-        "make deploy ENV=local: chats, a browser, limits, figures, security from outside",
+        "make deploy ENV=local: chats, a browser, limits, figures, security from outside, faults, drains, a drill",
         suite(*(f"tests/serving/test_{name}.py" for name in SERVING)),
         alone=True,  # it measures how the product behaves under load
     ),
-    Tier("faults", "what comes and goes, breaks and drains while people chat, and a drill", faults, alone=True),
 )
 
 

@@ -47,6 +47,20 @@ def test_what_protects_an_instance_round_trips(client: Client, name: str) -> Non
     assert {key: read[key] for key in asked} == asked
 
 
+def test_automated_snapshots_go_with_a_renamed_instance(client: Client, name: str) -> None:
+    create(client, name, BackupRetentionPeriod=7)
+    client("rds").modify_db_instance(DBInstanceIdentifier=name, NewDBInstanceIdentifier=f"{name}-2")
+
+    def kept() -> list[str]:
+        found = client("rds").describe_db_snapshots()["DBSnapshots"]
+        return [each["DBSnapshotIdentifier"] for each in found if name in each["DBSnapshotIdentifier"]]
+
+    client("rds").create_db_snapshot(DBInstanceIdentifier=f"{name}-2", DBSnapshotIdentifier=f"{name}-by-hand")
+    assert len(kept()) == 2
+    client("rds").delete_db_instance(DBInstanceIdentifier=f"{name}-2", SkipFinalSnapshot=True)
+    assert kept() == [f"{name}-by-hand"]
+
+
 def test_a_protected_instance_is_not_deleted(client: Client, name: str) -> None:
     create(client, name, DeletionProtection=True)
     with pytest.raises(ClientError, match="disable deletion protection"):

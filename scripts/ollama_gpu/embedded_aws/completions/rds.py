@@ -2,7 +2,8 @@
 
 moto 5.2.5: every instance has the same resource id, Performance Insights is forgotten, a managed master
 password is one constant for the user "admin" whatever the user's name, and another secret whenever it is asked for
-again, parameters lose their source, and the default parameter group of an engine exists only after an instance used it.
+again, automated snapshots stay behind when their instance was renamed, parameters lose their source, and the default
+parameter group of an engine exists only after an instance used it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ POSTGRES_PARAMETERS = {
 def apply() -> None:
     """Patch moto's RDS."""
     _complete_instances()
+    _complete_deletion()
     _complete_parameter_groups()
     add_operations(RDSResponse, reset_db_parameter_group)
 
@@ -78,6 +80,20 @@ def _complete_instances() -> None:
         return family, f"default.{family}"
 
     models.DBInstance.default_db_parameter_group_details = default_parameter_group
+
+
+def _complete_deletion() -> None:
+    @around(models.RDSBackend, "delete_db_instance")
+    def delete(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
+        database = original(self, *args, **kwargs)
+        if kwargs.get("delete_automated_backups") is False:
+            return database
+        # Automated snapshots go with their instance, by its resource id; moto looks for its last name alone.
+        for name, snapshot in list(self.database_snapshots.items()):
+            automated = snapshot.snapshot_type == "automated"
+            if automated and snapshot.database.dbi_resource_id == database.dbi_resource_id:
+                self.delete_db_snapshot(name)
+        return database
 
 
 def _family_version(engine: str, version: str) -> str:

@@ -186,12 +186,12 @@ def _chunks(head: bytes, parts: Sequence[Tensor]) -> Iterator[bytes | bytearray]
             yield struct.pack("<f", 1.0) * tensor.columns
         else:
             blocks = tensor.columns // tensor.block.numbers
-            yield from _filled(tensor.block, blocks * tensor.silent, 0.0, chance)
-            yield from _filled(tensor.block, blocks * (tensor.rows - tensor.silent), tensor.columns**-0.5, chance)
+            yield from filled(tensor.block, blocks * tensor.silent, 0.0, chance)
+            yield from filled(tensor.block, blocks * (tensor.rows - tensor.silent), tensor.columns**-0.5, chance)
         yield bytes(tensor.padded - tensor.size)
 
 
-def _filled(block: Block, count: int, deviation: float, chance: random.Random) -> Iterator[bytearray]:
+def filled(block: Block, count: int, deviation: float, chance: random.Random) -> Iterator[bytearray]:
     """So many blocks of random bits, their scales such that the numbers have that standard deviation."""
     at_once = _CHUNK_BYTES // block.size
     for start in range(0, count, at_once):

@@ -47,19 +47,25 @@ class User(Protocol):
 
 
 def measure(open_user: Callable[[], User], users: int, seconds: float, think: float = 0) -> Figures:
-    """Let so many users chat; ``think`` is the mean of an exponential pause, 0 is none."""
+    """Let so many users chat; counts what began to be answered in that time."""
+    began = time.monotonic()
+    answers = run(open_user, users, seconds, think)
+    return summary([answer for answer in answers if answer.first <= began + seconds], seconds)
+
+
+def run(open_user: Callable[[], User], users: int, seconds: float, think: float = 0) -> list[Answer]:
+    """Let so many users ask for so long, and wait for the last; ``think`` is the mean of an exponential pause."""
     answers: list[Answer] = []
     end = time.monotonic() + seconds
     threads = [
         threading.Thread(target=_work, args=(open_user, end, think, answers, seed), daemon=True)
         for seed in range(users)
     ]
-    began = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(seconds + _PATIENCE_SECONDS)
-    return summary([answer for answer in answers if answer.first <= end], end - began)
+    return answers
 
 
 def summary(answers: Sequence[Answer], seconds: float) -> Figures:

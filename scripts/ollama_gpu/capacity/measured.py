@@ -24,7 +24,7 @@ _PARAMETERS_8B = 8.03
 
 
 class Point(BaseModel):
-    """At ``streams`` at once: what each got while decoding (tokens/s); seconds to the first token behind long prompts."""
+    """At ``streams`` at once: what each got while decoding (tokens/s), seconds to the first token of long prompts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

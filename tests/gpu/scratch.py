@@ -78,6 +78,7 @@ class Scratch:
         (self.places.drop_in / "gpu-tests.conf").write_text(f"[Service]\nRestart=no\n{unit}\n", encoding="utf-8")
         _systemctl("daemon-reload")
         good = _systemctl("start", UNIT)
+        self._settle()
         invocation = _output("systemctl", "show", "--property=InvocationID", "--value", UNIT)
         _output("journalctl", "--sync")
         return Start(good, _output("journalctl", "--output=cat", "--no-pager", f"_SYSTEMD_INVOCATION_ID={invocation}"))
@@ -114,6 +115,14 @@ class Scratch:
         for folder in (self.places.drop_in, self.places.folder):
             shutil.rmtree(folder, ignore_errors=True)
         _systemctl("daemon-reload")
+
+    def _settle(self, seconds: float = 60) -> None:
+        """A start has failed while what it started still ends."""
+        deadline = time.monotonic() + seconds
+        while _output("systemctl", "show", "--property=ActiveState", "--value", UNIT) == "deactivating":
+            if time.monotonic() >= deadline:
+                raise UserError(f"{UNIT} does not end.", f"Read `journalctl -u {UNIT}`.")
+            time.sleep(0.2)
 
     def _name(self, *models: Mapping[str, str]) -> None:
         folder = self.places.folder

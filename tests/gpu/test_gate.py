@@ -16,6 +16,8 @@ import pytest
 from tests.gpu.host import SETTINGS, answer
 from tests.gpu.scratch import INDEX, MODEL, UNIT, Scratch
 
+PROGRAM = "/usr/local/sbin/ollama-gpu-instance"
+
 
 def serving() -> dict[str, str]:
     """The start of every unit that serves: it changes with a restart."""
@@ -45,7 +47,7 @@ def test_the_unit_serves_wholly_from_the_gpu(unit: Scratch) -> None:
     assert started.good, started.said
     loaded = unit.ollama.load(MODEL)
     assert loaded.size == loaded.on_gpu > 0
-    checked = json.loads(answer(["ollama-gpu-instance", "check", str(INDEX)]))
+    checked = json.loads(answer([PROGRAM, "check", str(INDEX)]))
     assert (checked["library"], checked["gpu"]) == ("CUDA", unit.gpu)
     assert unit.ollama.answer(MODEL, 32, 16)[0].tokens == 16
 
@@ -86,7 +88,7 @@ def test_without_the_gate_that_same_unit_would_answer_from_the_cpu(unit: Scratch
     unit.wait_until_it_answers()
     loaded = unit.ollama.load(MODEL)
     assert loaded.on_gpu == 0 < loaded.size
-    checked = subprocess.run(["ollama-gpu-instance", "check", str(INDEX)], capture_output=True, text=True)
+    checked = subprocess.run([PROGRAM, "check", str(INDEX)], capture_output=True, text=True)
     assert checked.returncode == 1
     assert "CUDA was asked for" in checked.stderr
 

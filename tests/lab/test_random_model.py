@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -77,6 +78,26 @@ def test_ollama_takes_it_and_it_answers_to_the_bound(url: str, tmp_path: Path, m
     assert answer.began < answer.first < answer.ended
     assert (counted["done_reason"], counted["prompt_eval_count"]) == ("length", 20 + 1)  # and the mark of the beginning
     ollama.remove(NAME)
+
+
+@pytest.mark.parametrize(("required", "status"), [("1", 1), ("0", 0)])
+def test_the_gate_refuses_an_ollama_that_computes_on_the_cpu_although_its_settings_name_a_gpu(
+    url: str, tmp_path: Path, required: str, status: int
+) -> None:
+    """The silent case of tests/gpu/test_gate.py, without the unit around it: what a GPU is not needed for."""
+    ollama = Ollama(url)
+    file = random_model.write(TINY, "q4_k_m", tmp_path / "tiny.gguf")
+    ollama.create(NAME, file)
+    (tmp_path / "models.json").write_text(json.dumps({"models": [{"name": NAME, "digest": file.digest}]}))
+    settings = {"CUDA_VISIBLE_DEVICES": "GPU-1", "OLLAMA_HOST": url.removeprefix("http://")}
+    settings |= {"OLLAMA_GPU_MODELS": str(tmp_path / "models.json"), "OLLAMA_GPU_REQUIRED": required}
+    (tmp_path / "15.env").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    program = locate().repository / "ansible_collections/ollama/gpu/roles/ollama/files/ollama-gpu-instance"
+    command = [sys.executable, program, "warm", "15", "--settings", tmp_path]
+    warmed = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    ollama.remove(NAME)
+    assert warmed.returncode == status, warmed.stderr
+    assert ("the CPU would compute the rest" in warmed.stderr) == bool(status)
 
 
 def test_it_is_measured_as_a_gpu_would_be_but_never_kept(

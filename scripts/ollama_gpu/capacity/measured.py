@@ -108,11 +108,11 @@ def load(folder: Path = FOLDER) -> list[Measured]:
             found.append(Measured.model_validate(json.loads(file.read_text(encoding="utf-8"))))
         except (ValueError, ValidationError) as error:
             why = str(error).splitlines()[0]
-            raise UserError(f"{file} is no measurement: {why}.", "Take it anew: make gpu-figures.") from error
+            raise UserError(f"{file} is no measurement: {why}.", "Take it anew: sudo make gpu-figures.") from error
         if not found[-1].on_gpu_alone:
             raise UserError(
                 f"{file} was measured with {found[-1].on_gpu} of {found[-1].size} bytes of the model on a GPU.",
-                "Take it anew on an idle GPU: make gpu-figures.",
+                "Take it anew on an idle GPU: sudo make gpu-figures.",
             )
     return found
 

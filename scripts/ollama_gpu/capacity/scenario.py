@@ -132,7 +132,9 @@ def load(paths: Paths, name: str, choices: Choices) -> Scenario:
 def _priors(figures: Path | None, gpu: str, model: Model) -> Priors:
     found = measured.of(gpu, model, measured.load(figures or measured.FOLDER))
     if figures and found is None:
-        raise UserError(f"{figures} has no measurement of a GPU {gpu}.", "Take one there: make gpu-figures.", status=2)
+        raise UserError(
+            f"{figures} has no measurement of a GPU {gpu}.", "Take one on such a GPU: sudo make gpu-figures.", status=2
+        )
     return measured.apply(priors.load(), gpu, found)
 
 

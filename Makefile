@@ -97,6 +97,12 @@ simulate:
 test: setup ## every tier of tests
 	@.venv/bin/python -m tests.tiers
 
+gpu: setup ## as root on a GPU host: the gate, containers, an 8B at 1 to 32 streams
+	@.venv/bin/python -m tests.tiers gpu
+
+gpu-figures: setup ## as root on a GPU host: measure its GPU for the planner (MODEL=llama3.1:8b)
+	@.venv/bin/python -m tests.bench.gpu $(if $(MODEL),--model $(MODEL)) $(JSON_FLAG)
+
 requirements: setup ## the fifty criteria, the tests that prove each, and their last results
 	@.venv/bin/python -m tests.requirements $(JSON_FLAG)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import results, side_by_side
+from tests.gpu import host as gpu_host
 from tests.side_by_side import Outcome, Turn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -228,11 +229,15 @@ def suite(*folders: str) -> Callable[[], Outcome]:
 
 
 def gpu() -> Outcome:
-    return Outcome(not_run="needs a machine with an NVIDIA GPU")
+    """As root on a host that the roles have converged: it starts a unit of its own beside those that serve."""
+    if reason := gpu_host.not_run():
+        return Outcome(not_run=reason)
+    return suite("tests/gpu", *(f"tests/host/test_{name}.py" for name in ON_A_GPU))()
 
 
 ROOTS = ("terraform", "terraform/bootstrap")
 
+ON_A_GPU = ("nvidia_driver", "cuda", "container_toolkit", "ollama", "gpu_metrics")
 SERVING = ("chat", "security", "limits", "browser", "models", "faults", "drain", "drill")
 """In this order, on one deploy: from what changes nothing to what ends instances and stores."""
 
@@ -263,13 +268,13 @@ TIERS = (
     Tier("collection", "yamllint, ansible-lint, ansible-test sanity and documentation of what ships", collection),
     Tier("static", "ruff, mypy --strict, terraform fmt and validate", static),
     Tier("security", "checkov over the Terraform tree", security),
-    Tier("gpu", "inference on a GPU", gpu),
     Tier(
         "serving",
         "make deploy ENV=local: chats, a browser, limits, figures, security from outside, faults, drains, a drill",
         suite(*(f"tests/serving/test_{name}.py" for name in SERVING)),
         alone=True,  # it measures how the product behaves under load
     ),
+    Tier("gpu", "a converged host with a GPU: the gate, the host, an 8B at 1 to 32 streams", gpu, alone=True),
 )
 
 

@@ -9,10 +9,7 @@ with its lab, and nobody else on it.
 from __future__ import annotations
 
 import json
-import random
-import statistics
 import sys
-import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -29,33 +26,11 @@ from ollama_gpu.capacity.quantiles import Quantiles
 from ollama_gpu.capacity.scaling import Policies
 from ollama_gpu.capacity.simulation import Service
 from ollama_gpu.verify import Door
+from tests.bench.streams import RETRY_SECONDS, Answer, Figures, measure
 from tests.serving.traffic import MODEL, Session, sign_in
 
-RETRY_SECONDS = 2.0
 _DAYS = 20  # simulated with as many seeds: a run of minutes is a small sample
 _ASKED = "Tell me about the sea."
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Seconds by `time.monotonic`; ``tokens`` is 0 where the chat was refused."""
-
-    began: float
-    first: float
-    ended: float
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Figures:
-    """A run: chats a second, seconds to the first token, refusals, and what one stream got (tokens/s)."""
-
-    chats_per_second: float
-    first_token_p50: float
-    first_token_p95: float
-    refused: int
-    tokens: float
-    stream_rate: float
 
 
 @dataclass(frozen=True)
@@ -64,40 +39,6 @@ class Calibration:
 
     slots: int
     points: dict[int, Figures]
-
-
-def measure(door: Door, token: str, users: int, seconds: float, think: float, tokens: int) -> Figures:
-    """Let so many users chat; ``think`` is the mean of an exponential pause, 0 is none."""
-    answers: list[Answer] = []
-    end = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=_work, args=(door, token, end, think, tokens, answers, seed), daemon=True)
-        for seed in range(users)
-    ]
-    began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(seconds + 120)
-    return summary([answer for answer in answers if answer.first <= end], end - began)
-
-
-def summary(answers: Sequence[Answer], seconds: float) -> Figures:
-    """What happened in so many seconds. AssertionError where nobody had an answer."""
-    good = [answer for answer in answers if answer.tokens]
-    assert good, f"nobody had an answer: {len(answers)} chats failed"
-    waits = Quantiles()
-    for answer in good:
-        waits.add(answer.first - answer.began)
-    rates = [(answer.tokens - 1) / (answer.ended - answer.first) for answer in good if answer.ended > answer.first]
-    return Figures(
-        chats_per_second=len(good) / seconds,
-        first_token_p50=waits.at(0.5),
-        first_token_p95=waits.at(0.95),
-        refused=len(answers) - len(good),
-        tokens=statistics.fmean(answer.tokens for answer in good),
-        stream_rate=statistics.median(rates),
-    )
 
 
 def predict(seen: Calibration, host: Host, users: int, seconds: float, think: float, tokens: float) -> Figures:
@@ -169,8 +110,12 @@ def compare(
     """Calibrate, measure, predict. The figures of each, and the errors in percent."""
     slots = instances * host.all_slots
     numbers = sorted({1, slots // 2, slots})
-    seen = Calibration(slots, {number: measure(door, token, number, 45, 0, tokens) for number in numbers})
-    run = measure(door, token, users, 60 * minutes, think, tokens)
+
+    def chatter() -> _Chatter:
+        return _Chatter(door, token, tokens)
+
+    seen = Calibration(slots, {number: measure(chatter, number, 45) for number in numbers})
+    run = measure(chatter, users, 60 * minutes, think)
     predicted = predict(seen, host, users, 60 * minutes, think, run.tokens)
     return {
         "calibration": asdict(seen),
@@ -180,36 +125,34 @@ def compare(
     }
 
 
-def _work(door: Door, token: str, end: float, think: float, tokens: int, answers: list[Answer], seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a pause, no secret
-    session = Session(door, token)
-    time.sleep(min(chance.expovariate(1 / think) if think else 0, max(0, end - time.monotonic())))
-    while time.monotonic() < end:
-        answer = _chat(session, tokens)
-        answers.append(answer)
-        pause = (chance.expovariate(1 / think) if think else 0) if answer.tokens else RETRY_SECONDS
-        time.sleep(max(0, min(pause, end - time.monotonic())))
-    session.close()
+class _Chatter:
+    """One browser; the pieces of an answer are counted: each is a token."""
 
+    def __init__(self, door: Door, token: str, tokens: int) -> None:
+        self._session = Session(door, token)
+        self._tokens = tokens
 
-def _chat(session: Session, tokens: int) -> Answer:
-    """One streamed chat, its pieces counted: each is a token."""
-    began = time.monotonic()
-    first, pieces = 0.0, 0
-    question = {"model": MODEL, "messages": [{"role": "user", "content": _ASKED}], "stream": True, "max_tokens": tokens}
-    try:
-        response = session.send("POST", "/api/chat/completions", question)
-        while line := response.readline():
-            said = line.decode("utf-8", "replace").removeprefix("data:").strip()
-            if not line.startswith(b"data:") or not said or said == "[DONE]":
-                continue
-            if any(choice.get("delta", {}).get("content") for choice in json.loads(said).get("choices", [])):
-                pieces += 1
-                first = first or time.monotonic()
-    except (OSError, HTTPException):
-        session.close()
-        return Answer(began, began, time.monotonic(), 0)
-    return Answer(began, first, time.monotonic(), pieces)
+    def chat(self) -> Answer:
+        began = time.monotonic()
+        first, pieces = 0.0, 0
+        messages = [{"role": "user", "content": _ASKED}]
+        question = {"model": MODEL, "messages": messages, "stream": True, "max_tokens": self._tokens}
+        try:
+            response = self._session.send("POST", "/api/chat/completions", question)
+            while line := response.readline():
+                said = line.decode("utf-8", "replace").removeprefix("data:").strip()
+                if not line.startswith(b"data:") or not said or said == "[DONE]":
+                    continue
+                if any(choice.get("delta", {}).get("content") for choice in json.loads(said).get("choices", [])):
+                    pieces += 1
+                    first = first or time.monotonic()
+        except (OSError, HTTPException):
+            self.close()
+            return Answer(began, began, time.monotonic(), 0)
+        return Answer(began, first, time.monotonic(), pieces)
+
+    def close(self) -> None:
+        self._session.close()
 
 
 def main(arguments: Sequence[str]) -> int:

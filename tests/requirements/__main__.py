@@ -42,27 +42,43 @@ def last_outcomes() -> tuple[dict[str, str], list[str]]:
 
 def row(criterion: Criterion, outcomes: Mapping[str, str]) -> dict[str, Any]:
     """A criterion as programs read it."""
-    tests = [
-        {"id": test, "where": criteria.place(test), "result": outcomes.get(test, "not run")} for test in criterion.tests
-    ]
+
+    def seen(tests: Sequence[str], where: str = "") -> list[dict[str, str]]:
+        return [
+            {"id": test, "where": where or criteria.place(test), "result": outcomes.get(test, "not run")}
+            for test in tests
+        ]
+
+    tests = seen(criterion.tests)
+    settled_by = {
+        key: {"command": need.command, "tests": seen(need.tests, f"needs {NEEDS[key]}")}
+        for key, need in criterion.needs.items()
+    }
     return {
         "id": criterion.id,
         "text": criterion.text,
         "tests": tests,
         "where": list(dict.fromkeys(test["where"] for test in tests))
         + [f"needs {NEEDS[key]}" for key in criterion.needs],
-        "result": result([test["result"] for test in tests], criterion),
-        "settled_by": criterion.needs,
+        "result": result(
+            [test["result"] for test in tests],
+            {key: [test["result"] for test in each["tests"]] for key, each in settled_by.items()},
+        ),
+        "settled_by": settled_by,
     }
 
 
-def result(of_tests: Sequence[str], criterion: Criterion) -> str:
-    """``failed`` or ``not run`` when a test was; else ``passed``, or what the criterion still needs."""
-    if "failed" in of_tests:
+def result(of_tests: Sequence[str], of_needs: Mapping[str, Sequence[str]]) -> str:
+    """``failed`` or ``not run`` when a test was; else ``passed``, or what the criterion still needs.
+
+    ``of_needs``: the results of the tests of each need; where all have passed it is settled.
+    """
+    if "failed" in [*of_tests, *(each for found in of_needs.values() for each in found)]:
         return "failed"
     if set(of_tests) & {"not run", "skipped"}:
         return "not run"
-    return "needs " + " and ".join(NEEDS[key] for key in criterion.needs) if criterion.needs else "passed"
+    open_needs = [NEEDS[key] for key, found in of_needs.items() if not found or set(found) != {"passed"}]
+    return "needs " + " and ".join(open_needs) if open_needs else "passed"
 
 
 def show(rows: Sequence[Mapping[str, Any]], commits: Sequence[str]) -> None:
@@ -75,7 +91,11 @@ def show(rows: Sequence[Mapping[str, Any]], commits: Sequence[str]) -> None:
         tests = "\n".join(
             f"{test['id']}" + ("" if test["result"] == "passed" else f" ({test['result']})") for test in each["tests"]
         )
-        settled = "".join(f"\nsettled on {NEEDS[key]} by: {command}" for key, command in each["settled_by"].items())
+        settled = "".join(
+            f"\nsettled on {NEEDS[key]} by: {need['command']}"
+            + "".join(f"\n  {test['id']} ({test['result']})" for test in need["tests"])
+            for key, need in each["settled_by"].items()
+        )
         colour = colours.get(each["result"], "yellow")
         table.add_row(
             each["id"], each["text"], tests + settled, "\n".join(each["where"]), f"[{colour}]{each['result']}[/]"

@@ -18,6 +18,7 @@ PLACES = (
     ("tests/unit/", "process"),
     ("tests/embedded_aws/", "embedded AWS"),
     ("tests/fabric/", "embedded AWS"),
+    ("tests/gpu/", "GPU host"),
     ("tests/host/", "container"),
     ("tests/bake/", "container"),
     ("tests/image/", "container"),
@@ -30,22 +31,42 @@ NEEDS = {"gpu": "a GPU", "aws": "AWS"}
 
 
 @dataclass(frozen=True)
+class Need:
+    """The command that settles a criterion where there is what it takes, and the tests that this runs there.
+
+    Without tests it is a person who sees it settled.
+    """
+
+    command: str
+    tests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Criterion:
-    """``id``: ``requirement.criterion``; ``needs``: the command that settles it, by what only that place can tell."""
+    """``id``: ``requirement.criterion``; ``needs``: what this machine cannot tell, by the place that can (NEEDS)."""
 
     id: str
     text: str
     tests: tuple[str, ...]
-    needs: dict[str, str]
+    needs: dict[str, Need]
 
 
 def load() -> list[Criterion]:
     """Every criterion in its order. Raises KeyError for one that criteria.yaml does not prove."""
     proofs: dict[str, Any] = yaml.safe_load(PROOFS.read_text())
     return [
-        Criterion(number, text, tuple(proofs[number]["tests"]), dict(proofs[number].get("settled_by", {})))
+        Criterion(
+            number,
+            text,
+            tuple(proofs[number]["tests"]),
+            {where: _need(said) for where, said in proofs[number].get("settled_by", {}).items()},
+        )
         for number, text in words().items()
     ]
+
+
+def _need(said: Any) -> Need:
+    return Need(said) if isinstance(said, str) else Need(said["command"], tuple(said["tests"]))
 
 
 def words() -> dict[str, str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import results
+from tests import results, tiers
 from tests.requirements import criteria
 from tests.requirements.__main__ import row
-from tests.requirements.criteria import ROOT, Criterion
+from tests.requirements.criteria import ROOT, Criterion, Need
 
 CRITERIA = criteria.load()
 
@@ -25,7 +25,7 @@ def test_there_are_ten_requirements_of_five_criteria_each() -> None:
 @pytest.mark.parametrize("criterion", CRITERIA, ids=lambda criterion: criterion.id)
 def test_every_criterion_has_tests_and_each_exists(criterion: Criterion) -> None:
     assert criterion.tests
-    for test in criterion.tests:
+    for test in [*criterion.tests, *(test for need in criterion.needs.values() for test in need.tests)]:
         file, _, name = test.partition("::")
         definition = rf'^run "{name}"' if file.endswith(".hcl") else rf"^ *def {name}\("
         assert re.search(definition, (ROOT / file).read_text(), flags=re.MULTILINE), f"{test} does not exist"
@@ -36,11 +36,20 @@ def test_every_criterion_has_tests_and_each_exists(criterion: Criterion) -> None
 def test_what_only_a_gpu_or_aws_can_settle_has_a_command(criterion: Criterion) -> None:
     assert set(criterion.needs) <= set(criteria.NEEDS)
     verbs = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    for command in criterion.needs.values():
-        assert set(re.findall(r"make ([a-z-]+)", command)) & verbs, f"{command} calls no verb of the Makefile"
+    for need in criterion.needs.values():
+        assert set(re.findall(r"make ([a-z-]+)", need.command)) & verbs, f"{need.command} calls no verb of the Makefile"
 
 
-A, B = "tests/unit/test_a.py::test_a", "tests/fabric/test_b.py::test_b"
+def test_what_the_command_for_a_gpu_is_said_to_run_it_runs() -> None:
+    run = {"tests/gpu"} | {f"tests/host/test_{name}.py" for name in tiers.ON_A_GPU}
+    for need in (criterion.needs["gpu"] for criterion in CRITERIA if "gpu" in criterion.needs):
+        assert bool(need.tests) == (need.command == "sudo make gpu")
+        for test in need.tests:
+            assert {test.partition("::")[0], test.rpartition("/")[0]} & run
+
+
+A, B, C = "tests/unit/test_a.py::test_a", "tests/fabric/test_b.py::test_b", "tests/gpu/test_c.py::test_c"
+BY_EYE, BY_TEST = {"gpu": Need("make verify")}, {"gpu": Need("sudo make gpu", (C,))}
 
 
 @pytest.mark.parametrize(
@@ -50,12 +59,17 @@ A, B = "tests/unit/test_a.py::test_a", "tests/fabric/test_b.py::test_b"
         ({A: "passed", B: "failed"}, {}, "failed"),
         ({A: "passed", B: "skipped"}, {}, "not run"),
         ({A: "passed"}, {}, "not run"),
-        ({A: "passed", B: "passed"}, {"gpu": "make verify"}, "needs a GPU"),
-        ({A: "failed"}, {"gpu": "make verify"}, "failed"),
+        ({A: "passed", B: "passed"}, BY_EYE, "needs a GPU"),
+        ({A: "failed"}, BY_EYE, "failed"),
+        ({A: "passed", B: "passed"}, BY_TEST, "needs a GPU"),
+        ({A: "passed", B: "passed", C: "skipped"}, BY_TEST, "needs a GPU"),
+        ({A: "passed", B: "passed", C: "failed"}, BY_TEST, "failed"),
+        ({A: "passed", B: "passed", C: "passed"}, BY_TEST, "passed"),
+        ({A: "passed", C: "passed"}, BY_TEST, "not run"),
     ],
 )
 def test_a_criterion_is_as_good_as_its_worst_test(
-    outcomes: dict[str, str], needs: dict[str, str], expected: str
+    outcomes: dict[str, str], needs: dict[str, Need], expected: str
 ) -> None:
     seen = row(Criterion("1.1", "text", (A, B), needs), outcomes)
     assert seen["result"] == expected

@@ -28,6 +28,10 @@ Context = Annotated[
 Rates = Annotated[
     str | None, typer.Option("--rates", help="Measured tokens/s of a stream at so many on a GPU: 1:68,4:51,8:38.")
 ]
+Figures = Annotated[
+    Path | None,
+    typer.Option("--figures", help="Folder of what `make gpu-figures` measured. Default: what is committed."),
+]
 PromptRate = Annotated[float | None, typer.Option("--prompt-rate", help="Measured prompt tokens/s of a GPU.")]
 
 
@@ -43,6 +47,7 @@ def capacity(
     context: Context = None,
     rates: Rates = None,
     prompt_rate: PromptRate = None,
+    figures: Figures = None,
     json: Json = False,
 ) -> None:
     """Users to streams, slots, GPU memory, processes, instances and dollars, each figure with its source."""
@@ -57,6 +62,7 @@ def capacity(
         context=context,
         rates=scenario.parse_rates(rates) if rates else None,
         prompt_rate=prompt_rate,
+        figures=figures,
     )
     found = scenario.load(paths.locate(), env, choices)
     plan = found.plan(demand.of(users, think_seconds, prompt_tokens, answer_tokens, found.priors))
@@ -86,6 +92,7 @@ def simulate(
     context: Context = None,
     rates: Rates = None,
     prompt_rate: PromptRate = None,
+    figures: Figures = None,
     max_size: Annotated[int | None, typer.Option("--max-size", help="Instances at most. Default: the fleet's.")] = None,
     boot_seconds: Annotated[float | None, typer.Option("--boot-seconds", help="Launch to in service.")] = None,
     date: Annotated[str, typer.Option("--date", help="Whose weekday the schedule sees, YYYY-MM-DD.")] = "2026-11-23",
@@ -115,6 +122,7 @@ def simulate(
         context=context,
         rates=scenario.parse_rates(rates) if rates else None,
         prompt_rate=prompt_rate,
+        figures=figures,
         boot_seconds=boot_seconds,
         max_size=max_size,
     )

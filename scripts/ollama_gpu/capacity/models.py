@@ -15,7 +15,11 @@ _WHOLE_EVERY = 6  # Gemma 3: five windowed layers, then one that remembers the w
 
 
 class Model(BaseModel):
-    """``parameters`` in 1e9, ``weights_gb`` in 1e9 bytes, lengths in elements, ``window`` and ``context`` in tokens."""
+    """``parameters`` in 1e9, ``weights_gb`` in 1e9 bytes, lengths in elements, ``window`` and ``context`` in tokens.
+
+    ``feed_forward`` is the inner length of that part of a layer, 0 where the table does not have it; ``tied``: the
+    vocabulary's weights serve at both ends.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,6 +35,8 @@ class Model(BaseModel):
     vocabulary: int
     context: int
     window: int = 0
+    feed_forward: int = 0
+    tied: bool = False
 
     @property
     def weights_bytes(self) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from ollama_gpu import environments, instance_types
-from ollama_gpu.capacity import engine, memory, models, priors
+from ollama_gpu.capacity import engine, measured, memory, models, priors
 from ollama_gpu.capacity import host as hosts
 from ollama_gpu.capacity.demand import Demand
 from ollama_gpu.capacity.engine import Engine
@@ -31,7 +32,8 @@ FLEET = "interactive"
 class Choices:
     """What the person said on the command line; None leaves it to the environment or to the priors.
 
-    ``rates``: a stream's measured tokens/s by the number of streams on a GPU; ``prompt_rate`` in tokens/s.
+    ``rates``: a stream's measured tokens/s by the number of streams on a GPU; ``prompt_rate`` in tokens/s. ``figures``:
+    a folder of measurements to go by instead of the committed ones.
     """
 
     model: str | None = None
@@ -42,6 +44,7 @@ class Choices:
     prompt_rate: float | None = None
     boot_seconds: float | None = None
     max_size: int | None = None
+    figures: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,6 @@ class Scenario:
 
 def load(paths: Paths, name: str, choices: Choices) -> Scenario:
     """The scenario. Raises UserError for an unknown model, type or price, and for a model that does not fit."""
-    known = priors.load()
     environment = environments.load(paths, name)
     found = values.read(paths.terraform / "variables.tf", environment.variables_file)
     fleet = found["fleets"][FLEET]
@@ -98,6 +100,7 @@ def load(paths: Paths, name: str, choices: Choices) -> Scenario:
         fleet["max_size"] = choices.max_size
     model = models.of(_model(choices, found))
     kind = instance_types.of(choices.instance_type or fleet["instance_types"][0])
+    known = _priors(choices.figures, kind.gpus.name.partition(" ")[0], model)
     for what, value in (("--slots", choices.slots), ("--context", choices.context)):
         if value is not None and value < 1:
             raise UserError(f"{what} must be at least 1.", status=2)
@@ -124,6 +127,15 @@ def load(paths: Paths, name: str, choices: Choices) -> Scenario:
         boot_seconds=choices.boot_seconds or known.value("boot_seconds"),
         priors=known,
     )
+
+
+def _priors(figures: Path | None, gpu: str, model: Model) -> Priors:
+    found = measured.of(gpu, model, measured.load(figures or measured.FOLDER))
+    if figures and found is None:
+        raise UserError(
+            f"{figures} has no measurement of a GPU {gpu}.", "Take one on such a GPU: sudo make gpu-figures.", status=2
+        )
+    return measured.apply(priors.load(), gpu, found)
 
 
 def _model(choices: Choices, found: dict[str, Any]) -> str:

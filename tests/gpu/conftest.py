@@ -1,0 +1,42 @@
+"""Every test here needs a GPU host; elsewhere each is skipped, with the reason that applies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ollama_gpu.capacity.models import Model
+from tests.bench import random_model
+from tests.gpu import host, scratch
+from tests.gpu.scratch import Scratch
+
+TINY = Model(
+    name="tiny",
+    parameters=0.003,
+    weights_gb=0.002,
+    architecture="llama",
+    layers=4,
+    heads=4,
+    kv_heads=2,
+    head_length=64,
+    embedding_length=256,
+    vocabulary=1024,
+    context=4096,
+    feed_forward=512,
+)
+"""What the gate is tried with: it loads in a second, and any GPU has room for it beside what is served."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _needs_a_gpu_host() -> None:
+    if reason := host.not_run():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def unit(_needs_a_gpu_host: None) -> Iterator[Scratch]:
+    """A unit of our own that has the tiny model to load; whatever happens, it is taken away again."""
+    with scratch.scratch() as found:
+        found.serve(random_model.write(TINY, "q4_k_m", found.places.folder / "model.gguf"))
+        yield found

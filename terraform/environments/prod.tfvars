@@ -1,8 +1,8 @@
 # prod: 100 to 3000 concurrent users. On demand by default; spot is one variable away.
 #
-# Size: 3000 users who think for 60 s between 200-token answers hold about 440 streams and need 30 to 43 one-core processes of
-# Open WebUI 0.12 (measured). A g5.12xlarge has four GPUs and 48 vCPUs; at 8 slots a GPU 14 of them hold 448 streams. max_size is the
-# hard cost limit.
+# Size: `make capacity ENV=prod USERS=3000` asks for 12 instances at 8 chats a GPU (251 streams of gemma3:4b, who think for 60 s between
+# 200-token answers); 14 leave room for two lost ones. Open WebUI 0.12 needs 30 to 43 one-core processes for them (measured); a
+# g5.12xlarge has 48 vCPUs. max_size is the hard cost limit.
 environment = "prod"
 region      = "us-east-1"
 
@@ -22,6 +22,8 @@ fleets = {
     instance_types = ["g5.12xlarge", "g6.12xlarge"]
     min_size       = 2
     max_size       = 14
+    # 3000 users make about 1250 a minute at each of 14, page loads included: a lower target starts instances for idle GPUs
+    scaling = { requests_per_target_per_minute = 1500 }
     schedule = {
       office_opens  = { min_size = 4, recurrence = "0 7 * * MON-FRI", time_zone = "Etc/UTC" }
       office_closes = { min_size = 2, recurrence = "0 19 * * MON-FRI", time_zone = "Etc/UTC" }
@@ -35,5 +37,6 @@ data = {
 }
 
 alarms = {
-  emails = ["ops@example.org"] # set your own
+  emails               = ["ops@example.org"] # set your own
+  database_connections = 2500                # 14 instances x 16 processes x 10 connections at most; db.r6g.xlarge takes 3600
 }

@@ -49,10 +49,19 @@ def test_twice_the_users_need_twice_the_slots_and_longer_thinking_needs_fewer() 
 
 
 def test_slots_and_context_are_the_roles_own_unless_the_inventory_or_the_person_says_otherwise() -> None:
-    assert (prod().host.slots, prod().host.context) == (4, 8192)
-    assert (prod(slots=8).host.slots, prod(slots=8).host.queue_limit) == (8, 2 * 8 * 4)
+    assert (scenario.load(PATHS, "staging", Choices()).host.slots, prod().host.slots) == (4, 8)
+    assert prod().host.context == 8192
+    assert (prod(slots=16).host.slots, prod(slots=16).host.queue_limit) == (16, 2 * 16 * 4)
     assert prod().host.processes == 16  # of 48 vCPUs: the role's own bound
     assert prod(instance_type="g5.xlarge").host.processes == 4
+
+
+def test_prod_as_it_stands_holds_3000_users_with_two_instances_lost() -> None:
+    found = scenario.load(PATHS, "prod", Choices())
+    values = report.plan_values(found, found.plan(demand.of(3000, None, None, None, found.priors)))
+    assert values["first_token_p95_seconds"] < 2
+    assert values["instances"] + 2 <= values["max_size"]
+    assert values["database_connections"] < found.values["alarms"]["database_connections"]
 
 
 def test_the_memory_is_a_sum_that_is_shown() -> None:
@@ -62,8 +71,8 @@ def test_the_memory_is_a_sum_that_is_shown() -> None:
     parts = sum(memory[part] for part in ("weights_gib", "kv_cache_gib", "buffers_gib", "process_gib"))
     assert parts == pytest.approx(memory["total_gib"], abs=0.03)
     # an 8B's KV cache: 128 KiB a token at f16
-    assert memory["kv_cache_gib"] == pytest.approx(4 * 8192 * 128 * 1024 / GIB)
-    assert found.slots_that_fit > 4
+    assert memory["kv_cache_gib"] == pytest.approx(8 * 8192 * 128 * 1024 / GIB)
+    assert found.slots_that_fit > 8
     with pytest.raises(UserError, match="does not fit"):
         prod(slots=found.slots_that_fit + 1)
 
@@ -71,7 +80,7 @@ def test_the_memory_is_a_sum_that_is_shown() -> None:
 def test_a_model_that_no_gpu_of_the_type_holds_is_refused_with_the_sum_and_the_ways_out() -> None:
     with pytest.raises(UserError) as refused:
         prod(model="llama3.1:70b")
-    assert "39.58 GiB + KV cache 10.00 GiB" in refused.value.message
+    assert "39.58 GiB + KV cache 20.00 GiB" in refused.value.message
     assert "--model" in str(refused.value.remedy)
     with pytest.raises(UserError) as smaller:
         prod(model="gemma3:27b", instance_type="g4dn.xlarge")
@@ -95,7 +104,7 @@ def test_what_cannot_be_planned_is_refused_in_a_sentence(choices: dict[str, obje
 
 
 def test_measured_rates_replace_the_prior() -> None:
-    found = prod(rates=scenario.parse_rates("1:100,4:50"), prompt_rate=3000.0)
+    found = prod(slots=4, rates=scenario.parse_rates("1:100,4:50"), prompt_rate=3000.0)
     assert found.engine.stream_rates[1:] == pytest.approx((100, (100 + 100 / 3) / 2, (100 + 200 / 3) / 3, 50))
     assert found.engine.prompt_rate == 3000
     with pytest.raises(UserError, match="streams:tokens"):

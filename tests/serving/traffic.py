@@ -75,6 +75,7 @@ class Session:
             "messages": list(messages),
             "stream": True,
             "max_tokens": tokens,
+            "temperature": 0,  # or a small model now and then has nothing to say, which would count as a failure
         }
         try:
             return self._read(self.send("POST", "/api/chat/completions", question))

@@ -37,12 +37,12 @@ def short(session: Session) -> float:
 
 
 def long(session: Session) -> float:
-    return session.chat(80)
+    return session.chat(40)
 
 
 def history(session: Session) -> float:
     """A prompt of about 400 tokens, read before the first piece comes."""
-    return session.chat(20, [*_TURN * 8, {"role": "user", "content": "And which one lies highest?"}])
+    return session.chat(20, [*_TURN * 8, {"role": "user", "content": "Name another city at the sea."}])
 
 
 def saved(session: Session) -> float:

@@ -22,7 +22,10 @@ ROWS = 8  # of each table of what grew; the JSON has all
 
 @dataclass(frozen=True)
 class Happened:
-    """An event as it went; times by `time.monotonic`. ``trouble`` is why the lab was not whole again, or nothing."""
+    """An event as it went; times by `time.monotonic`. ``ended``: all that was taken away is back, as the lab sees it.
+
+    ``trouble`` is why the lab was not whole again, or nothing.
+    """
 
     name: str
     began: float
@@ -122,9 +125,9 @@ def of_chats(chats: Sequence[Chat]) -> dict[str, Any]:
 
 
 def event(run: Run, happened: Happened) -> dict[str, Any]:
-    """What an event cost: chats that failed while it went on or because of it, and when the last of them had failed."""
-    until = max(happened.ended, happened.began + happened.allowed_seconds)
-    failed = [chat for chat in run.chats if chat.failure and chat.ended >= happened.began and chat.began <= until]
+    """What an event cost: the chats that failed from its beginning to the next one's, and when the last of them had."""
+    following = min((each.began for each in run.happened if each.began > happened.began), default=run.ended)
+    failed = [chat for chat in run.chats if chat.failure and happened.began <= chat.ended < following]
     return {
         "event": happened.name,
         "minute": round((happened.began - run.began) / 60, 1),

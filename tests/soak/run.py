@@ -68,15 +68,16 @@ def soak(serving: Serving, schedule: Schedule, folder: Path) -> Run:
 
 def happen(scene: Scene, event: Event, happened: list[Happened]) -> None:
     """Let an event happen, and wait until every person has had an answer and nobody's failed for a while."""
-    began, trouble = time.monotonic(), ""
+    began, ended, trouble = time.monotonic(), 0.0, ""
     try:
         events.ACTIONS[event.name](scene)
+        ended = time.monotonic()
         scene.people.settle(time.monotonic(), WELL_SECONDS)
     except (AssertionError, UserError) as error:
         trouble = str(error) or type(error).__name__
         say(f"{event.name}: {trouble}")
     finally:  # Ctrl-C comes in the midst of one
-        happened.append(Happened(event.name, began, time.monotonic(), event.allowed_seconds, trouble))
+        happened.append(Happened(event.name, began, ended or time.monotonic(), event.allowed_seconds, trouble))
 
 
 def standing(serving: Serving) -> int:

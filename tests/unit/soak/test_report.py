@@ -53,6 +53,14 @@ def test_an_event_that_left_the_lab_broken_is_wrong_and_so_is_another_release() 
     assert found["wrong"] == ["refresh: no whole fleet after 480 s", "another release stands"]
 
 
+def test_a_failure_counts_for_the_event_that_came_last_before_it() -> None:
+    other = Happened("gateway-killed", began=645, ended=650, allowed_seconds=15)
+    seen = run(chat(602, 3, "status 503"), chat(643, 4, "status 502"), happened=(KILLED, other))
+    first, second = report.figures(seen)["events"]
+    assert (first["failed"], first["recovery_seconds"]) == (1, 5)
+    assert (second["failed"], second["recovery_seconds"]) == (1, 2)
+
+
 def test_a_run_without_chats_is_no_good_one() -> None:
     assert report.figures(run())["wrong"] == ["nobody chatted"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -47,7 +48,7 @@ def knows(
 ) -> Iterator[None]:
     """One instance runs with what the role renders for the variable `sign_on`; the accounts made go with the end."""
     domains = ["example.org", serving.administrator["email"].split("@")[1]]
-    asked = {"client_id": client[0], "discovery_url": provider.discovery_url, "name": "Staff"}
+    asked: dict[str, Any] = {"client_id": client[0], "discovery_url": provider.discovery_url, "name": "Staff"}
     asked |= {"allowed_domains": domains, "roles": ROLES}
     settings = sign_on.rendered(asked, serving.door.url, tmp_path_factory.mktemp("sign-on"))
     fleet.until(lambda: fleet.whole(serving), "whole fleet", WHOLE_SECONDS)

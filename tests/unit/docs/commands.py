@@ -31,9 +31,11 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """The command itself; what stands for a reader's own value is one."""
-        rest = self.text.split()[len(self._assigned()) :]
-        return " ".join(rest).split(" < FILE")[0].split()
+        """The command itself: without `sudo`, the program's folder, and what it reads."""
+        rest = self.text.split(" < FILE")[0].split()[len(self._assigned()) :]
+        if rest[:1] == ["sudo"]:
+            rest = rest[1:]
+        return [Path(rest[0]).name, *rest[1:]] if rest else []
 
     @property
     def program(self) -> str:
@@ -71,9 +73,7 @@ def in_lines(document: Path) -> Iterator[str]:
     """What begins with a program's name and goes on; a name alone, or a form of it, is no command."""
     for long, short in SPAN.findall(re.sub(r"\s*\n\s*", " ", FENCE.sub("", document.read_text()))):
         words = " ".join((long or short).split())
-        bare = words.split()
-        while bare and ASSIGNED.fullmatch(bare[0]):
-            bare = bare[1:]
+        bare = Command(words, "").words
         if len(bare) > 1 and bare[0] in PROGRAMS and "VERB" not in bare:
             yield from simple(words)
 

@@ -109,6 +109,9 @@ requirements: setup ## the fifty criteria, the tests that prove each, and their 
 bench: setup ## measure plan, apply, destroy, the driver's overhead
 	@.venv/bin/python -m tests.bench $(JSON_FLAG)
 
+soak: setup ## an hour of mixed chats with kills, a refresh, a rollback inside: what fails, what leaks (SOAK_MINUTES=60)
+	@.venv/bin/python -m tests.soak $(if $(SOAK_MINUTES),--minutes $(SOAK_MINUTES)) $(JSON_FLAG)
+
 docs: setup ## generate the roles' READMEs from their argument specs
 	@.venv/bin/python -m ollama_gpu.role_readmes
 

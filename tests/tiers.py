@@ -238,7 +238,7 @@ def gpu() -> Outcome:
 ROOTS = ("terraform", "terraform/bootstrap")
 
 ON_A_GPU = ("nvidia_driver", "cuda", "container_toolkit", "ollama", "gpu_metrics")
-SERVING = ("chat", "security", "limits", "browser", "models", "faults", "drain", "drill")
+SERVING = ("chat", "security", "limits", "browser", "sign_on", "models", "faults", "drain", "drill")
 """In this order, on one deploy: from what changes nothing to what ends instances and stores."""
 
 # In the order in which they begin, the longest first: what is short fills the gaps at the end.

@@ -9,15 +9,15 @@ from pathlib import Path
 from tests.fabric.driver import ROOT
 
 
-def make(folder: Path) -> Path:
+def make(folder: Path, source: Path = ROOT) -> Path:
     """Copy what is committed or could be, without git's own files: a release of it is `unversioned`."""
-    listed = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = ["git", "-C", str(source), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     for name in subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0"):
-        source = ROOT / name
-        if name and source.is_file():
+        file = source / name
+        if name and file.is_file():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            shutil.copy2(file, target)
     return folder
 
 

@@ -17,7 +17,7 @@ from ollama_gpu.aws import Aws
 from ollama_gpu.embedded_aws.process import EmbeddedAws, Endpoint
 from tests.fabric.driver import Driver, Run, wait_for
 
-IN_ORDER = ("test_alarms", "test_watching", "test_deploy", "test_deploy_releases", "test_destroy")
+IN_ORDER = ("test_alarms", "test_watching", "test_documented", "test_deploy", "test_deploy_releases", "test_destroy")
 """Those that share the deployed fabric: who looks at it as it was made comes before who changes it."""
 
 

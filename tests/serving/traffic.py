@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
@@ -26,6 +26,8 @@ PATIENCE_SECONDS = 20.0
 
 CALM_SECONDS = 5.0
 """So long nobody's chat fails: it is well again."""
+
+ASKED = ({"role": "user", "content": "The capital of France is"},)
 
 _STICKY = "AWSALB"
 _ATTEMPTS = 12
@@ -66,13 +68,14 @@ class Session:
         except ValueError:
             return response.status, text
 
-    def chat(self, tokens: int) -> float:
+    def chat(self, tokens: int, messages: Sequence[Mapping[str, str]] = ASKED) -> float:
         """One chat, its answer streamed; returns when the first piece came. Raises Failed."""
         question = {
             "model": MODEL,
-            "messages": [{"role": "user", "content": "The capital of France is"}],
+            "messages": list(messages),
             "stream": True,
             "max_tokens": tokens,
+            "temperature": 0,  # or a small model now and then has nothing to say, which would count as a failure
         }
         try:
             return self._read(self.send("POST", "/api/chat/completions", question))
@@ -251,9 +254,15 @@ def traffic(door: Door, token: str, users: int = 3, tokens: int = 10, spread: in
 
     They are on ``spread`` instances at least, or nothing that happens to one of them would be seen: AssertionError.
     """
-    running = Traffic(door, token, users, tokens, spread)
-    sessions = [running.arrive() for _ in range(users)]  # one after another: each sees where the others are
-    assert len(running.ways) >= spread, f"all users are on {len(running.ways)} of {spread} instances"
+    with chatting(Traffic(door, token, users, tokens, spread)) as running:
+        yield running
+
+
+@contextmanager
+def chatting(running: Traffic) -> Iterator[Traffic]:
+    """The same with users of another kind."""
+    sessions = [running.arrive() for _ in range(running.users)]  # one after another: each sees where the others are
+    assert len(running.ways) >= running.spread, f"all users are on {len(running.ways)} of {running.spread} instances"
     threads = [threading.Thread(target=running.work, args=each, daemon=True) for each in enumerate(sessions)]
     began = time.monotonic()
     try:

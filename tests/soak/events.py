@@ -1,0 +1,166 @@
+"""What each event of the schedule does to the lab, and how long it takes until the lab is as before."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+from tests.fabric import checkout
+from tests.fabric.driver import Driver
+from tests.serving import fleet
+from tests.serving.conftest import Serving
+from tests.serving.fleet import ROTATION_SECONDS, WHOLE_SECONDS
+from tests.soak.people import People
+
+BACK_SECONDS = 150
+"""Until a killed process serves again on this machine's two processors: docs/operations.md saw 29 s at most."""
+
+DEPLOY_SECONDS = 1500
+VARIABLES = Path("terraform/environments/local.tfvars")
+
+
+@dataclass
+class Scene:
+    """The lab, who chats at it, and the release that it is to be on in the end. ``folder`` is for what is made."""
+
+    serving: Serving
+    people: People
+    release: int
+    folder: Path
+    elsewhere: bool = False  # another release than that stands, or may stand
+    _victim: str = ""
+
+    @property
+    def victim(self) -> str:
+        """The instance that it happens to: the same one for as long as it lives, so that others stay untouched."""
+        healthy = self.serving.healthy()
+        if self._victim not in healthy:
+            self._victim = healthy[0]
+        return self._victim
+
+
+def ollama_killed(scene: Scene) -> None:
+    _service_killed(scene, "ollama@0.service")
+
+
+def gateway_killed(scene: Scene) -> None:
+    _service_killed(scene, "haproxy.service")
+
+
+def _service_killed(scene: Scene, unit: str) -> None:
+    serving, instance = scene.serving, scene.victim
+    before = fleet.unit(serving, instance, unit, "MainPID")
+    serving.run(instance, "systemctl", "kill", "--signal=KILL", unit)
+    fleet.until(
+        lambda: (
+            fleet.unit(serving, instance, unit, "MainPID") not in (before, "0")
+            and fleet.healthz(serving, instance) == "200"
+        ),
+        f"new {unit}",
+        BACK_SECONDS,
+    )
+    serving.run(instance, "systemctl", "reset-failed", unit)  # five deaths in an hour are its end, rightly
+
+
+def open_webui_killed(scene: Scene) -> None:
+    serving, instance = scene.serving, scene.victim
+    asked = ("docker", "inspect", "--format", "{{.Id}}", "open-webui-8081")
+    before = serving.run(instance, *asked)
+    serving.run(instance, "docker", "kill", "open-webui-8081")
+    ready = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "4", "http://127.0.0.1:8081/ready")
+    fleet.until(
+        lambda: serving.said(instance, *asked) not in ("", before) and serving.said(instance, *ready) == "200",
+        "new process of Open WebUI",
+        BACK_SECONDS,
+    )
+
+
+def redis_killed(scene: Scene) -> None:
+    serving = scene.serving
+
+    def process() -> str:
+        return serving.docker.output("exec", serving.stores, "sh", "-c", "pgrep --oldest redis-server || true")
+
+    before = process()
+    serving.docker.output("exec", serving.stores, "kill", "-KILL", before)
+    fleet.until(lambda: process() not in ("", before), "new Redis", BACK_SECONDS)
+
+
+def instance_killed(scene: Scene) -> None:
+    serving, instance = scene.serving, scene.victim
+    serving.docker.output("kill", serving.container(instance))
+    fleet.until(lambda: instance not in serving.healthy(), f"end of {instance} in the rotation", ROTATION_SECONDS)
+    fleet.until(lambda: instance not in serving.instances() and fleet.whole(serving), "replacement", WHOLE_SECONDS)
+
+
+def refresh(scene: Scene) -> None:
+    """A release that tells instances something else: the driver applies it and rolls every instance to it."""
+    tree = scene.folder / "checkout"
+    shutil.rmtree(tree, ignore_errors=True)
+    checkout.make(tree, scene.serving.context.paths.repository)
+    variables = tree / VARIABLES
+    variables.write_text(changed(variables.read_text()))
+    colleague = Driver(scene.serving.driver.work, scene.serving.driver.variables, tree)
+    scene.elsewhere = True
+    _rolled(scene, lambda: deployed(colleague, scene.folder / "refresh.log", "deploy", "--env", "local", "--yes"))
+    shutil.rmtree(tree, ignore_errors=True)
+
+
+def rollback(scene: Scene) -> None:
+    driver, log = scene.serving.driver, scene.folder / "rollback.log"
+    _rolled(scene, lambda: deployed(driver, log, "rollback", str(scene.release), "--env", "local", "--yes"))
+    scene.elsewhere = False
+
+
+def _rolled(scene: Scene, bring: Callable[[], None]) -> None:
+    before = set(scene.serving.instances())
+    bring()
+    fleet.until(lambda: fleet.whole(scene.serving), "whole fleet", WHOLE_SECONDS)
+    kept = before & set(scene.serving.instances())
+    assert not kept, f"not replaced: {', '.join(sorted(kept))}"
+
+
+def changed(variables: str) -> str:
+    """The environment's variables with another drain time of the interactive fleet, which its instances are told."""
+    found, count = re.subn(
+        r"(drain_seconds\s*=\s*)(\d+)", lambda given: f"{given[1]}{int(given[2]) - 1}", variables, count=1
+    )
+    if count:
+        return found
+    found, count = re.subn(r"(interactive\s*=\s*\{)", r"\1\n    drain_seconds = 97", variables, count=1)
+    assert count, f"{VARIABLES} has no interactive fleet"
+    return found
+
+
+def deployed(driver: Driver, log: Path, *command: str) -> None:
+    """Run a command of the driver to its end; AssertionError with the end of its words when it fails.
+
+    Ctrl-C is handed on and waited for: killed, it would leave the state's lock behind.
+    """
+    process = driver.start(*command)
+    said = ""
+    try:
+        _, said = process.communicate(timeout=DEPLOY_SECONDS)
+    except (KeyboardInterrupt, TimeoutExpired):
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+        raise
+    finally:
+        log.write_text(said)
+    assert process.returncode == 0, f"{command[0]} failed, all of it is in {log}: {said[-600:]}"
+
+
+ACTIONS: Mapping[str, Callable[[Scene], None]] = {
+    "ollama-killed": ollama_killed,
+    "gateway-killed": gateway_killed,
+    "open-webui-killed": open_webui_killed,
+    "redis-killed": redis_killed,
+    "instance-killed": instance_killed,
+    "refresh": refresh,
+    "rollback": rollback,
+}

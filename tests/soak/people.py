@@ -1,0 +1,111 @@
+"""People of several habits at the front door: short and long answers, long histories, saved chats, newcomers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import Any
+
+from tests.serving.traffic import Chat, Failed, Session, Traffic
+
+STAYS_FOR_CHATS = 20
+"""Then a person comes anew, by another connection and perhaps to another instance."""
+
+TITLE = "soak of ENV=local"
+"""First words of what is saved and deleted again."""
+
+_TURN = [
+    {"role": "user", "content": "Name a city at the sea, and say what one finds there."},
+    {"role": "assistant", "content": "Lisbon. There are hills, trams, tiled houses and a wide river before the sea."},
+]
+
+
+@dataclass(frozen=True)
+class Habit:
+    """How a person chats: ``chat`` returns when the first piece came; ``pause`` in seconds between two chats."""
+
+    name: str
+    pause: float
+    chat: Callable[[Session], float]
+    newcomer: bool = False
+
+
+def short(session: Session) -> float:
+    return session.chat(10)
+
+
+def long(session: Session) -> float:
+    return session.chat(40)
+
+
+def history(session: Session) -> float:
+    """A prompt of about 400 tokens, read before the first piece comes."""
+    return session.chat(20, [*_TURN * 8, {"role": "user", "content": "Name another city at the sea."}])
+
+
+def saved(session: Session) -> float:
+    """A chat that is saved with its answer, read again, found in the list, and deleted."""
+    title = f"{TITLE} {time.time_ns()}"
+    first = session.chat(10)
+    chat = {"title": title, "models": [], "messages": _TURN}
+    made = asked(session, "POST", "/api/v1/chats/new", {"chat": chat})["id"]
+    if asked(session, "GET", f"/api/v1/chats/{made}")["chat"]["title"] != title:
+        raise Failed("a saved chat with another's title")
+    if made not in [each["id"] for each in asked(session, "GET", "/api/v1/chats/?page=1")]:
+        raise Failed("a saved chat that is not listed")
+    asked(session, "DELETE", f"/api/v1/chats/{made}")
+    return first
+
+
+def asked(session: Session, method: str, path: str, body: Any = None) -> Any:
+    """A page's answer. Raises Failed where it is no 200."""
+    try:
+        status, answer = session.ask(method, path, body)
+    except (OSError, HTTPException) as error:
+        session.close()
+        raise Failed(f"{type(error).__name__} at a page") from error
+    if status != 200:
+        raise Failed(f"status {status} of a page")
+    return answer
+
+
+HABITS = (
+    Habit("short", 1.0, short),
+    Habit("long", 2.0, long),
+    Habit("history", 3.0, history),
+    Habit("saved", 3.0, saved),
+    Habit("newcomer", 2.0, short, newcomer=True),
+)
+
+
+@dataclass
+class People(Traffic):
+    """One person of each habit, over and over. Those who come anew are on any instance: no fault stays unseen."""
+
+    def work(self, user: int, session: Session) -> None:
+        habit, chats = HABITS[user % len(HABITS)], 0
+        while not self._leave.wait(habit.pause):
+            began = time.monotonic()
+            first, failure = 0.0, ""
+            try:
+                first = habit.chat(session)
+            except Failed as error:
+                failure = str(error)
+            except (KeyError, TypeError, ValueError) as error:  # or the thread would end, and nobody would miss it
+                failure = f"an answer of another shape ({type(error).__name__})"
+            self.chats.append(Chat(user, began, first, time.monotonic(), failure))
+            chats += 1
+            if habit.newcomer or chats % STAYS_FOR_CHATS == 0:
+                session.close()
+                session = Session(self.door, self.token)
+        session.close()
+
+    def tidy(self) -> None:
+        """Delete the saved chats that a failure left behind."""
+        session = Session(self.door, self.token)
+        for each in asked(session, "GET", "/api/v1/chats/?page=1"):
+            if each["title"].startswith(TITLE):
+                asked(session, "DELETE", f"/api/v1/chats/{each['id']}")
+        session.close()

@@ -1,0 +1,139 @@
+"""Every command in the documents is run by a test where it can be, and held against what runs it wherever it cannot."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from ollama_gpu.cli import app
+from tests.unit.docs import parsers
+from tests.unit.docs.commands import Command, shown
+from tests.unit.test_docs import ROOT
+
+RUNS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("runs.yaml").read_text())
+NOT_IN_MODELS = {"s3", "sso"}
+"""What aws-cli has of its own, beside the services."""
+
+OF_MAKE = [each for each in shown() if each.program == "make"]
+OF_OURS = [each for each in shown() if each.program == "ollama-gpu"]
+OF_AWS = [each for each in shown() if each.program == "aws"]
+OF_ANSIBLE = [each for each in shown() if each.program == "ansible-playbook"]
+
+
+def name(command: Command) -> str:
+    return command.text
+
+
+def key(command: Command) -> str | None:
+    """The longest beginning of a command that runs.yaml has a line for."""
+    words = re.sub(r"=\S*", "", " ".join(command.words[:3])).split()
+    beginnings = [" ".join(words[:count]) for count in range(len(words), 0, -1)]
+    return next((each for each in beginnings if each in RUNS), None)
+
+
+def test_the_documents_show_commands_of_every_kind() -> None:
+    assert len(OF_MAKE) > 50
+    assert len(OF_OURS) >= 5
+    assert len(OF_AWS) >= 10
+    assert OF_ANSIBLE
+    assert "make plan ENV=prod" in [each.text for each in shown() if each.document in ("README.md", "docs/ci.md")]
+
+
+@pytest.mark.parametrize("command", shown(), ids=name)
+def test_every_command_is_run_by_a_test_or_it_is_said_why_not(command: Command) -> None:
+    assert key(command), f"{command.document}: `{command.text}` has no line in tests/unit/docs/runs.yaml"
+
+
+def test_every_line_of_the_list_is_of_a_command_that_is_shown() -> None:
+    assert set(RUNS) - {key(command) for command in shown()} == set()
+
+
+@pytest.mark.parametrize("begins", [each for each, by in RUNS.items() if isinstance(by, str)])
+def test_who_runs_a_command_exists_and_speaks_of_it(begins: str) -> None:
+    file, _, test = RUNS[begins].partition("::")
+    text = (ROOT / file).read_text()
+    assert re.search(rf"^def {test}\(", text, flags=re.MULTILINE), f"{RUNS[begins]} does not exist"
+    around = text + "".join(path.read_text() for path in (ROOT / file).parent.glob("conftest.py"))
+    verb = begins.split()[-1]
+    assert re.search(rf"[\"']{re.escape(verb)}[\"']|{re.escape(begins)}\b", around), f"{file} never calls {verb}"
+
+
+@pytest.mark.parametrize("command", OF_MAKE, ids=name)
+def test_a_make_command_has_variables_that_its_verb_goes_by_and_calls_what_exists(command: Command) -> None:
+    verbs = [word for word in command.words[1:] if "=" not in word]
+    given = {word.split("=", 1)[0] for word in command.words[1:] if "=" in word}
+    assert len(verbs) == 1, command.text
+    assert given <= parsers.verb_variables(verbs[0]), f"make {verbs[0]} does not look at {given}"
+    called = parsers.recipe(command.words)
+    for arguments in called:
+        assert parsers.parse(arguments).startswith(f"ollama-gpu {verbs[0]}")
+    assert called or f"{verbs[0]}:" in parsers.MAKEFILE
+
+
+@pytest.mark.parametrize("command", OF_OURS, ids=name)
+def test_a_command_of_ours_takes_what_it_is_given(command: Command) -> None:
+    if "--help" in command.words:
+        assert CliRunner().invoke(app, command.words[1:]).exit_code == 0
+    elif len(command.words) > 2 or key(command) != "ollama-gpu restore":  # `ollama-gpu restore` is only spoken of
+        assert parsers.parse(command.words[1:]).startswith(f"ollama-gpu {command.words[1]}")
+
+
+@pytest.mark.parametrize("command", [each for each in OF_AWS if each.words[1] not in NOT_IN_MODELS], ids=name)
+def test_a_line_of_aws_is_what_the_service_takes(command: Command) -> None:
+    assert parsers.unknown_to_aws(command.words) == []
+
+
+@pytest.mark.parametrize("command", [each for each in shown() if each.variables], ids=name)
+def test_a_variable_before_a_command_is_one_that_somebody_reads(command: Command) -> None:
+    program = [path for folder in ("scripts", "tests") for path in (ROOT / folder).rglob("*.py")]
+    text = "".join(path.read_text() for path in program if path.parent != Path(__file__).parent)
+    assert [variable for variable in command.variables if f'"{variable}"' not in text] == []
+
+
+def test_the_playbooks_are_there_and_make_sense_to_ansible() -> None:
+    plays = set()
+    for command in OF_ANSIBLE:
+        play = next(word for word in command.words[1:] if word.endswith(".yml") or word.startswith("ollama.gpu."))
+        plays.add(f"playbooks/{play}" if play.endswith(".yml") and "/" not in play else play)
+    assert {"playbooks/bake-ami.yml", "ollama.gpu.host"} <= plays
+    checked = subprocess.run(
+        [str(ROOT / ".venv" / "bin" / "ansible-playbook"), "--syntax-check", *sorted(plays), "-e", "env=local"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("command", [each for each in shown() if RUNS.get(key(each) or "") == {"here": True}], ids=name)
+def test_what_needs_nothing_is_run_as_the_document_has_it(command: Command) -> None:
+    calls = parsers.recipe(command.words) if command.program == "make" else [command.words[1:]]
+    for arguments in calls:
+        ran = CliRunner().invoke(app, arguments)
+        assert ran.exit_code == 0, ran.output
+        assert ran.output
+
+
+def test_what_does_not_exist_is_found() -> None:
+    """The parsers themselves: each kind of mistake that a document could have."""
+    assert parsers.verb_variables("rollback") >= {"TO", "ENV", "JSON", "YES", "CONFIRM"}
+    assert "TO" not in parsers.verb_variables("deploy")
+    assert parsers.verb_variables("simulate") >= {"USERS", "PICTURE", "MODEL"}
+    for arguments in (["deploy", "--sideways"], ["rollback", "x"], ["releases", "diff", "1"], ["fly"]):
+        with pytest.raises(Exception, match=r"No such option|valid integer|Missing parameter|No such command"):
+            parsers.parse(arguments)
+    assert parsers.parse(["releases", "diff", "1", "2", "--env", "prod"]) == "ollama-gpu releases diff"
+    assert parsers.parse(["models", "add", "x", "--env", "prod"]) == "ollama-gpu models add"
+    assert parsers.unknown_to_aws(["aws", "ec2", "fly", "--id", "1"]) == ["ec2 fly"]
+    assert parsers.unknown_to_aws(["aws", "elbv2", "describe-target-health", "--target", "1"]) == [
+        "target",
+        "target-group-arn",
+    ]

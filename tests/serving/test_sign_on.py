@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,8 +14,6 @@ from tests.serving.conftest import Serving
 from tests.serving.fleet import WHOLE_SECONDS
 from tests.serving.sign_on import Browser, Provider
 from tests.serving.traffic import Session
-
-pytestmark = pytest.mark.skipif(find_spec(sign_on.PROVIDER) is None, reason=f"needs the package {sign_on.PROVIDER}")
 
 PEOPLE = {
     "ada": {"email": "ada@example.org", "name": "Ada", "roles": ["chat-user"]},

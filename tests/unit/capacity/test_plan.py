@@ -83,7 +83,7 @@ def test_a_model_that_no_gpu_of_the_type_holds_is_refused_with_the_sum_and_the_w
     assert "39.58 GiB + KV cache 20.00 GiB" in refused.value.message
     assert "--model" in str(refused.value.remedy)
     with pytest.raises(UserError) as smaller:
-        prod(model="gemma3:27b", instance_type="g4dn.xlarge")
+        prod(model="gemma3:27b", instance_type="g4dn.xlarge", slots=4)
     assert "A10G" in str(smaller.value.remedy)
 
 

@@ -49,6 +49,26 @@ def test_the_account_has_a_public_hosted_zone(client: Client) -> None:
     assert (zone["Name"], zone["Config"]["PrivateZone"]) == ("ollama-gpu.test.", False)
 
 
+def test_a_record_that_was_deleted_can_be_made_again(client: Client, name: str) -> None:
+    [zone] = client("route53").list_hosted_zones_by_name(DNSName="ollama-gpu.test")["HostedZones"]
+
+    def change(action: str, label: str) -> None:
+        target = {"HostedZoneId": "Z35SXDOTRQ7X7K", "DNSName": f"{name}.amazonaws.com", "EvaluateTargetHealth": True}
+        record = {"Name": f"{label}.ollama-gpu.test", "Type": "A", "AliasTarget": target}
+        batch = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+        client("route53").change_resource_record_sets(HostedZoneId=zone["Id"], ChangeBatch=batch)
+
+    first, later = f"a-{name}", f"b-{name}"
+    for label in (first, later):
+        change("CREATE", label)
+    change("DELETE", first)
+    change("CREATE", first)
+    with pytest.raises(ClientError, match="already exists"):
+        change("CREATE", first)
+    for label in (first, later):
+        change("DELETE", label)
+
+
 def test_an_event_that_matches_a_rule_reaches_its_log_group(client: Client, name: str) -> None:
     group = f"/aws/events/{name}"
     client("logs").create_log_group(logGroupName=group)

@@ -16,6 +16,7 @@ MODULES = (
     "kms",
     "logs",
     "rds",
+    "route53",
     "s3",
     "secretsmanager",
     "security_groups",

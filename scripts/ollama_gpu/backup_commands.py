@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ollama_gpu.options import Confirm, Env, Json, Yes
+
 if TYPE_CHECKING:
     from ollama_gpu.backup.protected import Protected
     from ollama_gpu.context import Context
@@ -16,12 +18,6 @@ backup = typer.Typer(
     help="What an environment could be restored from, and a backup of now.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Unattended: do not ask. Does not cover the loss of data.")]
-Confirm = Annotated[
-    str | None, typer.Option("--confirm", help="The environment's name: agrees to the loss of its data.")
-]
 Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="PART", help="database, uploads, models or configuration; may be repeated."),

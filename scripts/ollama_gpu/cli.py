@@ -17,6 +17,7 @@ from ollama_gpu.cost.commands import cost
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
 from ollama_gpu.models_commands import models
+from ollama_gpu.options import Confirm, Env, Json, Yes
 from ollama_gpu.releases_commands import releases, rollback
 from ollama_gpu.rollout_commands import rollout
 from ollama_gpu.sign_on_commands import sign_on
@@ -50,12 +51,6 @@ app.add_typer(releases, name="releases")
 app.add_typer(rollout, name="rollout")
 app.add_typer(state, name="state")
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Unattended: do not ask. Does not cover the loss of data.")]
-Confirm = Annotated[
-    str | None, typer.Option("--confirm", help="The environment's name: agrees to the loss of its data.")
-]
 Lab = Annotated[
     bool, typer.Option("--lab/--no-lab", help="ENV=local: run instances as containers, or the fabric alone.")
 ]

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import typer
 
+from ollama_gpu.options import Env, Json
 from ollama_gpu.releases_commands import refuse_before
 
 rollout = typer.Typer(help="What brings a new version to running instances.", rich_markup_mode=None)
-
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @rollout.callback(invoke_without_command=True)

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+from ollama_gpu.options import Env, Json, Since
 
 
 def status(
@@ -46,7 +45,7 @@ def logs(
         str, typer.Option(help="instance, gateway, boot (the steps of each boot), events, flow or waf.")
     ] = "instance",
     instance: Annotated[str | None, typer.Option(help="Only this instance's lines, by its id.")] = None,
-    since: Annotated[str, typer.Option(help="How far back: 90s, 15m, 2h, 7d.")] = "15m",
+    since: Since = "15m",
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
     json: Json = False,
 ) -> None:
@@ -69,11 +68,7 @@ def logs(
             raise
 
 
-def events(
-    env: Env = "local",
-    since: Annotated[str, typer.Option(help="How far back: 90s, 15m, 2h, 7d.")] = "24h",
-    json: Json = False,
-) -> None:
+def events(env: Env = "local", since: Since = "24h", json: Json = False) -> None:
     """What happened, with time and reason: scaling, refreshes, spot notices, alarms, backups."""
     from ollama_gpu import events as look
     from ollama_gpu.console import print_json, print_table

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+from ollama_gpu.options import Env, Json
 
 
 def bake(

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ollama_gpu.options import Json
+
 Env = Annotated[str, typer.Option("--env", help="Environment whose fleet is meant: prod, staging, dev or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Users = Annotated[int, typer.Option("--users", help="People at the same time (simulate: at the peaks).")]
 Think = Annotated[
     float | None, typer.Option("--think-seconds", help="How long one reads and writes between two answers.")

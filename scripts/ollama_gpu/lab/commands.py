@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from ollama_gpu.options import Json
+
 lab = typer.Typer(
     help="What stands in for the outside world on one machine: real packages, models and images, served locally.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @lab.command()

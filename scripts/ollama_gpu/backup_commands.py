@@ -100,17 +100,9 @@ def drill(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json: J
 
 def _opened(env: str) -> tuple[Context, Protected, dict[str, Any]]:
     from ollama_gpu.backup import protected
-    from ollama_gpu.context import open_context
-    from ollama_gpu.errors import UserError
-    from ollama_gpu.fabric import Fabric
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.deployed import deployed
 
-    context = open_context(env)
-    fabric = Fabric(context, progress_view(console_is_terminal=False, quiet=True))
-    fabric.init()
-    outputs = fabric.outputs()
-    if not outputs:
-        raise UserError(f"ENV={env} has not been deployed.", f"Deploy it with: make deploy ENV={env}")
+    context, outputs = deployed(env)
     return context, protected.of(outputs, env), outputs
 
 

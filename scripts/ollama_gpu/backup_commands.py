@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -111,15 +110,12 @@ def _open(env: str) -> tuple[Context, Protected]:
 
 
 def _print(title: str, values: dict[str, Any], json: bool) -> None:
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
 
-    if json:
-        print_json(values)
-    else:
-        print_table(title, ("what", "value"), flatten(values))
+    print_values(title, ("what", "value"), values, json)
 
 
 def _view() -> ProgressView:
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    return progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
+    return view_of_this_run()

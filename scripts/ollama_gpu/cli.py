@@ -126,15 +126,12 @@ def outputs(env: Env = "local", json: Json = False) -> None:
 def administrator(env: Env = "local", json: Json = False) -> None:
     """The first administrator's e-mail address and password, from Secrets Manager, for whoever may read them."""
     from ollama_gpu import secret_values
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.context import open_context
 
     context = open_context(env)
     found = secret_values.administrator(context.environment, context.contract, context.aws)
-    if json:
-        print_json(found)
-    else:
-        print_table(f"ENV={env}", ("what", "value"), flatten(found))
+    print_values(f"ENV={env}", ("what", "value"), found, json)
 
 
 @app.command(name="env")
@@ -258,18 +255,15 @@ def _fail(error: UserError) -> NoReturn:
 
 
 def _view() -> ProgressView:
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    return progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
+    return view_of_this_run()
 
 
 def _print_outputs(title: str, values: dict[str, Any], json: bool) -> None:
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
 
-    if json:
-        print_json(values)
-    else:
-        print_table(title, ("output", "value"), flatten(values))
+    print_values(title, ("output", "value"), values, json)
 
 
 def _report(title: str, rows: list[Any], json: bool) -> None:

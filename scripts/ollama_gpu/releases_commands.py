@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -61,13 +60,9 @@ def rollback(
     """Go back to a release: apply its Terraform, variables and image again, and roll the instances to it."""
     from ollama_gpu import rollback as steps
     from ollama_gpu.approval import Approval
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.context import open_context
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    view = progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
-    outputs = steps.run(open_context(env), to, Approval(yes, confirm), view)
-    if json:
-        print_json(outputs)
-    else:
-        print_table(f"ENV={env}", ("output", "value"), flatten(outputs))
+    outputs = steps.run(open_context(env), to, Approval(yes, confirm), view_of_this_run())
+    print_values(f"ENV={env}", ("output", "value"), outputs, json)

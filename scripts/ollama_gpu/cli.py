@@ -60,9 +60,10 @@ Lab = Annotated[
 def doctor(env: Env = "local", json: Json = False) -> None:
     """Is this machine fit? Looks only."""
     from ollama_gpu import paths
+    from ollama_gpu.check_report import report
     from ollama_gpu.doctor import run
 
-    _report("doctor", run(paths.locate(), env), json)
+    report("doctor", run(paths.locate(), env), json)
 
 
 @app.command()
@@ -78,10 +79,10 @@ def bootstrap(env: Env = "local", json: Json = False) -> None:
 def preflight(env: Env = "local", json: Json = False) -> None:
     """Check all that can be refused before money is spent."""
     from ollama_gpu import deploy as steps
+    from ollama_gpu.check_report import report
     from ollama_gpu.context import open_context
 
-    context = open_context(env, start_embedded=True)
-    _report("preflight", steps.check(context, _view()), json)
+    report("preflight", steps.check(open_context(env, start_embedded=True), _view()), json)
 
 
 @app.command()
@@ -264,15 +265,3 @@ def _print_outputs(title: str, values: dict[str, Any], json: bool) -> None:
     from ollama_gpu.console import print_values
 
     print_values(title, ("output", "value"), values, json)
-
-
-def _report(title: str, rows: list[Any], json: bool) -> None:
-    from ollama_gpu import checks
-    from ollama_gpu.console import print_json, print_table
-
-    if json:
-        print_json([row.as_dict() for row in rows])
-    else:
-        print_table(title, checks.COLUMNS, checks.rows(rows))
-    if any(row.state == "failed" for row in rows):
-        raise typer.Exit(1)

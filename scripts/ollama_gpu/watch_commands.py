@@ -86,16 +86,8 @@ def events(env: Env = "local", since: Since = "24h", json: Json = False) -> None
 
 def verify(env: Env = "local", json: Json = False) -> None:
     """Does it serve? Chats and their first token, each GPU's share of the model, fleets, alarms. Exit status 1: no."""
-    from ollama_gpu import checks
     from ollama_gpu import verify as steps
-    from ollama_gpu.console import print_json, print_table
+    from ollama_gpu.check_report import report
     from ollama_gpu.deployed import deployed
 
-    context, outputs = deployed(env)
-    rows = steps.run(context, outputs)
-    if json:
-        print_json([row.as_dict() for row in rows])
-    else:
-        print_table(f"verify ENV={env}", checks.COLUMNS, checks.rows(rows))
-    if any(row.state == "failed" for row in rows):
-        raise typer.Exit(1)
+    report(f"verify ENV={env}", steps.run(*deployed(env)), json)

@@ -59,7 +59,7 @@ def current(repository: Path) -> str:
 
 def open_webui(paths: Paths, environment: Environment) -> str:
     """The Open WebUI that this checkout brings to an environment: its image, or the package that it is built of."""
-    role = paths.repository / "ansible_collections" / "ollama" / "gpu" / "roles" / "open_webui"
+    role = collection.role(paths.repository, "open_webui")
     variables = role_variables.load(role / "defaults" / "main.yml") | role_variables.read(paths, environment)
     image = str(variables["open_webui_image"])
     if not image:

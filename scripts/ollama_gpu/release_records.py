@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -81,8 +82,18 @@ def row(record: Record) -> tuple[str, ...]:
 
 def listed(context: Context, newest: int | None = SHOWN) -> list[Record]:
     """The environment's records, newest first; none where nothing was deployed."""
-    found = sorted(_numbers(context), reverse=True)
-    return [read(context, number) for number in found[:newest]]
+    return list(islice(newest_first(context), newest))
+
+
+def newest_first(context: Context) -> Iterator[Record]:
+    """All of them, each read from S3 only when it is asked for."""
+    for number in sorted(_numbers(context), reverse=True):
+        yield read(context, number)
+
+
+def last(context: Context) -> Record | None:
+    """The newest, however it ended; None where nothing was deployed."""
+    return next(newest_first(context), None)
 
 
 def read(context: Context, number: int) -> Record:
@@ -172,21 +183,21 @@ def begin(
 
 def reopen(context: Context) -> Keeper | None:
     """The record of the deploy whose rollout goes on; None when the last one has ended otherwise."""
-    last = listed(context, 1)
-    return Keeper(context, last[0], _utc_now) if last and last[0].outcome == "rolling out" else None
+    found = last(context)
+    return Keeper(context, found, _utc_now) if found and found.outcome == "rolling out" else None
 
 
 def last_deployed(context: Context) -> Record | None:
     """The newest record of a deploy that came to its end; None before the first."""
-    return next((record for record in listed(context, None) if record.outcome == "deployed"), None)
+    return next((record for record in newest_first(context) if record.outcome == "deployed"), None)
 
 
 def stands(context: Context, release: Release) -> bool:
     """Whether the last deploy brought just this, and to its end."""
-    last = listed(context, 1)
-    if not last or last[0].outcome != "deployed":
+    found = last(context)
+    if found is None or found.outcome != "deployed":
         return False
-    return (last[0].release, last[0].collection_sha256) == (release.name, release.collection_sha256)
+    return (found.release, found.collection_sha256) == (release.name, release.collection_sha256)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def run(context: Context, view: ProgressView) -> dict[str, Any]:
         environment_name=context.environment.name,
     )
     remote = {
-        "bucket": context.contract.state_bucket(account, region),
+        "bucket": context.state_bucket,
         "key": context.contract.state["bootstrap_key"],
         "region": region,
     }
@@ -107,9 +107,8 @@ def _copy_sources(context: Context, tree: Path) -> Path:
 
 
 def _bucket_exists(context: Context) -> bool:
-    bucket = context.contract.state_bucket(context.aws.identity.account, context.environment.region)
     try:
-        context.aws.s3.head_bucket(Bucket=bucket)
+        context.aws.s3.head_bucket(Bucket=context.state_bucket)
     except ClientError as error:
         if code_of(error) in ("404", "NoSuchBucket"):
             return False
@@ -118,9 +117,8 @@ def _bucket_exists(context: Context) -> bool:
 
 
 def _object_exists(context: Context) -> bool:
-    bucket = context.contract.state_bucket(context.aws.identity.account, context.environment.region)
     try:
-        context.aws.s3.head_object(Bucket=bucket, Key=context.contract.state["bootstrap_key"])
+        context.aws.s3.head_object(Bucket=context.state_bucket, Key=context.contract.state["bootstrap_key"])
     except ClientError as error:
         if code_of(error) in ("404", "NoSuchKey", "NoSuchBucket"):
             return False

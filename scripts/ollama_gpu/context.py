@@ -32,6 +32,16 @@ class Context:
     instance_settings: dict[str, Any] | None = None
 
     @property
+    def artifact_bucket(self) -> str:
+        """The account's bucket of collections, records, archives and models in the environment's region."""
+        return self.contract.artifact_bucket(self.aws.identity.account, self.environment.region)
+
+    @property
+    def state_bucket(self) -> str:
+        """The account's bucket of states; an environment's own may lie elsewhere, which remote_state.place knows."""
+        return self.contract.state_bucket(self.aws.identity.account, self.environment.region)
+
+    @property
     def process_environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key not in self.unset}
         return {**kept, **self.exports}

@@ -76,7 +76,7 @@ def _identity(environment: Environment, aws: Aws) -> Check:
 
 def state(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
     """The state bucket, whether somebody holds this environment's lock, and whether its state can be read."""
-    bucket = environment.backend.get("bucket") or contract.state_bucket(aws.identity.account, environment.region)
+    bucket, _ = remote_state.place(environment, contract, aws)
     try:
         aws.s3.head_bucket(Bucket=bucket)
     except ClientError as error:

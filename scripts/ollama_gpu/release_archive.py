@@ -101,9 +101,8 @@ def texts(archive: Archive) -> dict[str, str]:
 
 
 def _place(context: Context, sha256: str) -> tuple[str, str]:
-    bucket = context.contract.artifact_bucket(context.aws.identity.account, context.environment.region)
     key = context.contract.artifacts["archive"]
-    return bucket, key.format(environment=context.environment.name, sha256=sha256)
+    return context.artifact_bucket, key.format(environment=context.environment.name, sha256=sha256)
 
 
 _REMEDY = "Check the release's commit out and deploy it from there."

@@ -243,9 +243,9 @@ def _numbers(context: Context) -> list[int]:
 
 
 def _place(context: Context, number: int | None) -> tuple[str, str]:
-    bucket = context.contract.artifact_bucket(context.aws.identity.account, context.environment.region)
     shown = "{release}" if number is None else str(number)
-    return bucket, context.contract.artifacts["record"].format(environment=context.environment.name, release=shown)
+    key = context.contract.artifacts["record"].format(environment=context.environment.name, release=shown)
+    return context.artifact_bucket, key
 
 
 def _state_version(context: Context) -> str:

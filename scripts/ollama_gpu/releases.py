@@ -73,11 +73,10 @@ def publish(context: Context, release: Release) -> bool:
 
     Raises UserError when a release of the past has lost its collection.
     """
-    contract, environment, aws = context.contract, context.environment, context.aws
-    bucket = contract.artifact_bucket(aws.identity.account, environment.region)
-    key = contract.artifacts["collection"].format(collection_sha256=release.collection_sha256)
+    s3, bucket = context.aws.s3, context.artifact_bucket
+    key = context.contract.artifacts["collection"].format(collection_sha256=release.collection_sha256)
     try:
-        aws.s3.head_object(Bucket=bucket, Key=key)
+        s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if code_of(error) != "404":
             raise
@@ -88,7 +87,7 @@ def publish(context: Context, release: Release) -> bool:
             f"The collection of release {release.name} is gone: s3://{bucket}/{key} does not exist.",
             "Somebody removed it. Check that commit out and deploy it from there.",
         )
-    aws.s3.put_object(
+    s3.put_object(
         Bucket=bucket,
         Key=key,
         Body=release.archive.read_bytes(),

@@ -193,15 +193,15 @@ def _maker(found: Iterable[Any]) -> str:
 
 def _account(context: Context) -> dict[str, Any]:
     """What bootstrap made for the builder, from its state: the instance profile and the artifact bucket."""
-    account, contract = context.aws.identity.account, context.contract
-    bucket = contract.state_bucket(account, context.environment.region)
+    bucket, key = context.state_bucket, context.contract.state["bootstrap_key"]
     try:
-        state = context.aws.s3.get_object(Bucket=bucket, Key=contract.state["bootstrap_key"])["Body"].read()
+        state = context.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
         if code_of(error) not in ("404", "NoSuchKey", "NoSuchBucket"):
             raise
         raise UserError(
-            f"Account {account} is not bootstrapped in {context.environment.region}: {bucket} holds no state of it.",
+            f"Account {context.aws.identity.account} is not bootstrapped in {context.environment.region}: "
+            f"{bucket} holds no state of it.",
             f"Run: make bootstrap ENV={context.environment.name}",
         ) from error
     outputs = {name: each["value"] for name, each in json.loads(state).get("outputs", {}).items()}

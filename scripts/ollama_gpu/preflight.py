@@ -14,7 +14,16 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ollama_gpu import embedding_model, model_memory, models, paths, remote_state, role_variables, secret_values
+from ollama_gpu import (
+    embedding_model,
+    images,
+    model_memory,
+    models,
+    paths,
+    remote_state,
+    role_variables,
+    secret_values,
+)
 from ollama_gpu.aws import Aws, code_of, explain, parameter
 from ollama_gpu.checks import Check
 from ollama_gpu.contract import Contract
@@ -303,24 +312,19 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
                 f"the parameter {source} does not exist",
                 f"Start from a stock image with `make bootstrap ENV={environment.name}`, or bake one.",
             )
-    try:
-        found = aws.ec2.describe_images(ImageIds=[image_id])["Images"]
-    except ClientError as error:
-        if not code_of(error).startswith("InvalidAMIID"):
-            raise
-        found = []
-    if not found:
+    found = images.described(aws, image_id)
+    if found is None:
         return Check(
             "image", "failed", f"{image_id} ({source}) does not exist here", "Bake an image, or correct image_id."
         )
-    if found[0].get("State", "available") != "available" or found[0].get("Architecture", "x86_64") != "x86_64":
+    if found.get("State", "available") != "available" or found.get("Architecture", "x86_64") != "x86_64":
         return Check(
             "image",
             "failed",
-            f"{image_id} is {found[0].get('State')}, {found[0].get('Architecture')}",
+            f"{image_id} is {found.get('State')}, {found.get('Architecture')}",
             "Use an available x86_64 image.",
         )
-    return Check("image", "ok", f"{image_id} {found[0].get('Name', '')} ({source})")
+    return Check("image", "ok", f"{image_id} {found.get('Name', '')} ({source})")
 
 
 def model_set(environment: Environment, contract: Contract, aws: Aws) -> Check:

@@ -6,11 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from ollama_gpu import deploy, environments, release_archive, release_records
+from ollama_gpu import deploy, environments, images, release_archive, release_records
 from ollama_gpu.approval import Approval
-from ollama_gpu.aws import code_of
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
@@ -74,13 +71,7 @@ def settings(then: dict[str, Any] | None, now: dict[str, Any] | None) -> dict[st
 
 
 def _require_image(context: Context, target: Record) -> None:
-    try:
-        found = context.aws.ec2.describe_images(ImageIds=[target.image])["Images"]
-    except ClientError as error:
-        if not code_of(error).startswith("InvalidAMIID"):
-            raise
-        found = []
-    if not found:
+    if images.described(context.aws, target.image) is None:
         raise UserError(
             f"The image {target.image} of release {target.number} is gone.",
             f"Check out {target.release}, bake it again and deploy it from there.",

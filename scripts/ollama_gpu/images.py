@@ -91,11 +91,7 @@ def publish(environment: str, contract: Contract, aws: Aws, image: str) -> bool:
         Value=image,
         Type="String",
         DataType="aws:ec2:image",
-        Tags=[
-            {"Key": contract.tags["project"], "Value": contract.project},
-            {"Key": contract.tags["environment"], "Value": environment},
-            {"Key": contract.tags["managed_by"], "Value": "ollama-gpu"},
-        ],
+        Tags=[{"Key": key, "Value": text} for key, text in contract.driver_tags(environment).items()],
     )
     return True
 
@@ -109,9 +105,7 @@ def tags(contract: Contract, environment: str, release: str, key: str) -> dict[s
     """What a baked image and its snapshots are tagged with."""
     return {
         "Name": f"{contract.project}-host",
-        contract.tags["project"]: contract.project,
-        contract.tags["environment"]: environment,
-        contract.tags["managed_by"]: "ollama-gpu",
+        **contract.driver_tags(environment),
         contract.tags["release"]: release,
         KEY_TAG: key,
     }

@@ -21,14 +21,12 @@ from ollama_gpu.aws import Aws, code_of
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
-from ollama_gpu.model_memory import Shape
+from ollama_gpu.model_memory import GIB, MIB, Shape
 from ollama_gpu.model_store import Manifest, Store, blob_file, manifest_path, sha256
 
 PROGRESS_SECONDS = 10.0
-_MIB = 1 << 20
-_GIB = 1 << 30
 # S3 takes 10,000 parts of a file: of 64 MiB each they hold 625 GiB, more than any model.
-_PARTS = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=64 * _MIB)
+_PARTS = TransferConfig(multipart_threshold=64 * MIB, multipart_chunksize=64 * MIB)
 
 Say = Callable[[str], None]
 
@@ -154,7 +152,7 @@ class Progress:
             if time.monotonic() - self._told < PROGRESS_SECONDS:
                 return
             self._told = time.monotonic()
-            done, total = self._done / _GIB, self._total / _GIB
+            done, total = self._done / GIB, self._total / GIB
             self._say(f"models: {self._name}: {done:.1f} of {total:.1f} GiB uploaded")
 
 

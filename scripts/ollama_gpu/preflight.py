@@ -22,6 +22,7 @@ from ollama_gpu import (
     paths,
     remote_state,
     role_variables,
+    s3,
     secret_values,
 )
 from ollama_gpu.aws import Aws, code_of, explain, parameter
@@ -86,19 +87,9 @@ def _identity(environment: Environment, aws: Aws) -> Check:
 def state(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
     """The state bucket, whether somebody holds this environment's lock, and whether its state can be read."""
     bucket, _ = remote_state.place(environment, contract, aws)
-    try:
-        aws.s3.head_bucket(Bucket=bucket)
-    except ClientError as error:
-        if code_of(error) in ("404", "NoSuchBucket"):
-            return [
-                Check(
-                    "state bucket",
-                    "failed",
-                    f"{bucket} does not exist",
-                    f"Make it once per account and region: make bootstrap ENV={environment.name}",
-                )
-            ]
-        raise
+    if not s3.has_bucket(aws, bucket):
+        remedy = f"Make it once per account and region: make bootstrap ENV={environment.name}"
+        return [Check("state bucket", "failed", f"{bucket} does not exist", remedy)]
     return [
         Check("state bucket", "ok", bucket),
         _lock(environment, bucket, aws),
@@ -108,12 +99,9 @@ def state(environment: Environment, contract: Contract, aws: Aws) -> list[Check]
 
 def _lock(environment: Environment, bucket: str, aws: Aws) -> Check:
     # Terraform >= 1.10 with use_lockfile keeps the lock as an object beside the state.
-    try:
-        body = aws.s3.get_object(Bucket=bucket, Key=f"{environment.state_key}.tflock")["Body"].read()
-    except ClientError as error:
-        if code_of(error) in ("404", "NoSuchKey"):
-            return Check("state lock", "ok", "free")
-        raise
+    body = s3.read(aws, bucket, f"{environment.state_key}.tflock")
+    if body is None:
+        return Check("state lock", "ok", "free")
     holder = _lock_information(body)
     if "ID" not in holder:
         # `terraform force-unlock` cannot read it either.

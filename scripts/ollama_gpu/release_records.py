@@ -17,7 +17,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ollama_gpu import models, release_archive, remote_state
+from ollama_gpu import models, release_archive, remote_state, s3
 from ollama_gpu.aws import code_of
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
@@ -99,15 +99,10 @@ def last(context: Context) -> Record | None:
 def read(context: Context, number: int) -> Record:
     """The record of that number. Raises UserError (status 2) when there is none."""
     bucket, key = _place(context, number)
-    try:
-        body = context.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey", "NoSuchBucket"):
-            raise
+    body = s3.read(context.aws, bucket, key)
+    if body is None:
         name = context.environment.name
-        raise UserError(
-            f"{name} has no release {number}.", f"See which there are: make releases ENV={name}", status=2
-        ) from error
+        raise UserError(f"{name} has no release {number}.", f"See which there are: make releases ENV={name}", status=2)
     try:
         return Record.model_validate(json.loads(body))
     except (ValueError, ValidationError) as error:

@@ -1,4 +1,4 @@
-"""boto3 clients for one environment, and AWS's refusals in plain words. Nothing else."""
+"""boto3 clients for one environment, SSM's parameters by name, and AWS's refusals in plain words."""
 
 from __future__ import annotations
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ollama_gpu.options import Confirm, Env, Json, Yes
 
 if TYPE_CHECKING:
     from ollama_gpu.backup.protected import Protected
@@ -16,12 +17,6 @@ backup = typer.Typer(
     help="What an environment could be restored from, and a backup of now.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Unattended: do not ask. Does not cover the loss of data.")]
-Confirm = Annotated[
-    str | None, typer.Option("--confirm", help="The environment's name: agrees to the loss of its data.")
-]
 Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="PART", help="database, uploads, models or configuration; may be repeated."),
@@ -104,17 +99,9 @@ def drill(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json: J
 
 def _opened(env: str) -> tuple[Context, Protected, dict[str, Any]]:
     from ollama_gpu.backup import protected
-    from ollama_gpu.context import open_context
-    from ollama_gpu.errors import UserError
-    from ollama_gpu.fabric import Fabric
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.deployed import deployed
 
-    context = open_context(env)
-    fabric = Fabric(context, progress_view(console_is_terminal=False, quiet=True))
-    fabric.init()
-    outputs = fabric.outputs()
-    if not outputs:
-        raise UserError(f"ENV={env} has not been deployed.", f"Deploy it with: make deploy ENV={env}")
+    context, outputs = deployed(env)
     return context, protected.of(outputs, env), outputs
 
 
@@ -123,15 +110,12 @@ def _open(env: str) -> tuple[Context, Protected]:
 
 
 def _print(title: str, values: dict[str, Any], json: bool) -> None:
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
 
-    if json:
-        print_json(values)
-    else:
-        print_table(title, ("what", "value"), flatten(values))
+    print_values(title, ("what", "value"), values, json)
 
 
 def _view() -> ProgressView:
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    return progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
+    return view_of_this_run()

@@ -11,10 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from ollama_gpu import images
-from ollama_gpu.aws import code_of, parameter
+from ollama_gpu import images, s3
+from ollama_gpu.aws import parameter
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
@@ -47,7 +45,7 @@ def run(context: Context, view: ProgressView) -> dict[str, Any]:
         environment_name=context.environment.name,
     )
     remote = {
-        "bucket": context.contract.state_bucket(account, region),
+        "bucket": context.state_bucket,
         "key": context.contract.state["bootstrap_key"],
         "region": region,
     }
@@ -56,7 +54,7 @@ def run(context: Context, view: ProgressView) -> dict[str, Any]:
         terraform.init(remote)
         _apply(terraform, context, folder)
     else:
-        if not local_state.exists() and _bucket_exists(context):
+        if not local_state.exists() and s3.has_bucket(context.aws, context.state_bucket):
             raise UserError(
                 f"The bucket {remote['bucket']} exists, but holds no state of bootstrap.",
                 "Somebody made it by hand, or the state was lost: restore that object from the bucket's versions.",
@@ -106,26 +104,8 @@ def _copy_sources(context: Context, tree: Path) -> Path:
     return target
 
 
-def _bucket_exists(context: Context) -> bool:
-    bucket = context.contract.state_bucket(context.aws.identity.account, context.environment.region)
-    try:
-        context.aws.s3.head_bucket(Bucket=bucket)
-    except ClientError as error:
-        if code_of(error) in ("404", "NoSuchBucket"):
-            return False
-        raise
-    return True
-
-
 def _object_exists(context: Context) -> bool:
-    bucket = context.contract.state_bucket(context.aws.identity.account, context.environment.region)
-    try:
-        context.aws.s3.head_object(Bucket=bucket, Key=context.contract.state["bootstrap_key"])
-    except ClientError as error:
-        if code_of(error) in ("404", "NoSuchKey", "NoSuchBucket"):
-            return False
-        raise
-    return True
+    return s3.has_object(context.aws, context.state_bucket, context.contract.state["bootstrap_key"])
 
 
 def _image_known(context: Context) -> bool:

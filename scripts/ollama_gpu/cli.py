@@ -17,6 +17,7 @@ from ollama_gpu.cost.commands import cost
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.commands import lab
 from ollama_gpu.models_commands import models
+from ollama_gpu.options import Confirm, Env, Json, Yes
 from ollama_gpu.releases_commands import releases, rollback
 from ollama_gpu.rollout_commands import rollout
 from ollama_gpu.sign_on_commands import sign_on
@@ -50,12 +51,6 @@ app.add_typer(releases, name="releases")
 app.add_typer(rollout, name="rollout")
 app.add_typer(state, name="state")
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Unattended: do not ask. Does not cover the loss of data.")]
-Confirm = Annotated[
-    str | None, typer.Option("--confirm", help="The environment's name: agrees to the loss of its data.")
-]
 Lab = Annotated[
     bool, typer.Option("--lab/--no-lab", help="ENV=local: run instances as containers, or the fabric alone.")
 ]
@@ -65,9 +60,10 @@ Lab = Annotated[
 def doctor(env: Env = "local", json: Json = False) -> None:
     """Is this machine fit? Looks only."""
     from ollama_gpu import paths
+    from ollama_gpu.check_report import report
     from ollama_gpu.doctor import run
 
-    _report("doctor", run(paths.locate(), env), json)
+    report("doctor", run(paths.locate(), env), json)
 
 
 @app.command()
@@ -83,10 +79,10 @@ def bootstrap(env: Env = "local", json: Json = False) -> None:
 def preflight(env: Env = "local", json: Json = False) -> None:
     """Check all that can be refused before money is spent."""
     from ollama_gpu import deploy as steps
+    from ollama_gpu.check_report import report
     from ollama_gpu.context import open_context
 
-    context = open_context(env, start_embedded=True)
-    _report("preflight", steps.check(context, _view()), json)
+    report("preflight", steps.check(open_context(env, start_embedded=True), _view()), json)
 
 
 @app.command()
@@ -131,15 +127,12 @@ def outputs(env: Env = "local", json: Json = False) -> None:
 def administrator(env: Env = "local", json: Json = False) -> None:
     """The first administrator's e-mail address and password, from Secrets Manager, for whoever may read them."""
     from ollama_gpu import secret_values
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.context import open_context
 
     context = open_context(env)
     found = secret_values.administrator(context.environment, context.contract, context.aws)
-    if json:
-        print_json(found)
-    else:
-        print_table(f"ENV={env}", ("what", "value"), flatten(found))
+    print_values(f"ENV={env}", ("what", "value"), found, json)
 
 
 @app.command(name="env")
@@ -263,27 +256,12 @@ def _fail(error: UserError) -> NoReturn:
 
 
 def _view() -> ProgressView:
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    return progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
+    return view_of_this_run()
 
 
 def _print_outputs(title: str, values: dict[str, Any], json: bool) -> None:
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
 
-    if json:
-        print_json(values)
-    else:
-        print_table(title, ("output", "value"), flatten(values))
-
-
-def _report(title: str, rows: list[Any], json: bool) -> None:
-    from ollama_gpu import checks
-    from ollama_gpu.console import print_json, print_table
-
-    if json:
-        print_json([row.as_dict() for row in rows])
-    else:
-        print_table(title, checks.COLUMNS, checks.rows(rows))
-    if any(row.state == "failed" for row in rows):
-        raise typer.Exit(1)
+    print_values(title, ("output", "value"), values, json)

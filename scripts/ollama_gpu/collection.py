@@ -28,7 +28,13 @@ class Archive:
 
 
 def source(repository: Path) -> Path:
+    """The collection's folder in a checkout, or in a tree that has the same layout."""
     return repository / "ansible_collections" / "ollama" / "gpu"
+
+
+def role(repository: Path, name: str) -> Path:
+    """The folder of one of its roles."""
+    return source(repository) / "roles" / name
 
 
 def build(repository: Path, folder: Path) -> Archive:

@@ -37,6 +37,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     print_tables([Table(title, columns, rows)])
 
 
+def print_values(title: str, columns: tuple[str, str], values: object, json: bool) -> None:
+    """Print a nested value: as JSON for a program, otherwise a row for each (dotted name, text) of it."""
+    if json:
+        print_json(values)
+    else:
+        print_table(title, columns, flatten(values))
+
+
 def print_tables(tables: Sequence[Table]) -> None:
     """Print tables one below the other, as ``print_table`` does each."""
     if sys.stdout.isatty():

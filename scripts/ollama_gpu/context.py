@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from ollama_gpu import contract, environments, instance_settings, paths
+from ollama_gpu import contract, environments, instance_settings, paths, shell
 from ollama_gpu.aws import Aws
 from ollama_gpu.contract import Contract
 from ollama_gpu.embedded_aws.process import EmbeddedAws, environment_variables
@@ -30,6 +29,16 @@ class Context:
     exports: dict[str, str]
     unset: tuple[str, ...]
     instance_settings: dict[str, Any] | None = None
+
+    @property
+    def artifact_bucket(self) -> str:
+        """The account's bucket of collections, records, archives and models in the environment's region."""
+        return self.contract.artifact_bucket(self.aws.identity.account, self.environment.region)
+
+    @property
+    def state_bucket(self) -> str:
+        """The account's bucket of states; an environment's own may lie elsewhere, which remote_state.place knows."""
+        return self.contract.state_bucket(self.aws.identity.account, self.environment.region)
 
     @property
     def process_environment(self) -> dict[str, str]:
@@ -67,11 +76,9 @@ def open_context(name: str, *, start_embedded: bool = False) -> Context:
 
 
 def _refuse_embedded_shell(name: str) -> None:
-    # A shell that still has the exports of `make env ENV=local` would send a real environment to the embedded AWS.
-    address = os.environ.get("AWS_ENDPOINT_URL", "")
-    if urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1"):
+    if address := shell.local_endpoint(os.environ):
         raise UserError(
             f"AWS_ENDPOINT_URL={address} points this shell at a local AWS, but ENV={name} lives on the real one.",
-            "Run `unset AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY` and sign in to AWS.",
+            shell.REMEDY,
             status=2,
         )

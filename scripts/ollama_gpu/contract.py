@@ -78,9 +78,11 @@ class Contract(_Section):
         }
 
     def state_bucket(self, account: str, region: str) -> str:
+        """The bucket of Terraform's states: one for an account and region."""
         return self.state["bucket"].format(account=account, region=region)
 
     def artifact_bucket(self, account: str, region: str) -> str:
+        """The bucket of collections, records, archives and models: one for an account and region."""
         return self.artifacts["bucket"].format(account=account, region=region)
 
 

@@ -9,6 +9,7 @@ from jinja2 import Template
 from ollama_gpu import role_variables
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
+from ollama_gpu.model_store import full_name
 from ollama_gpu.paths import Paths
 
 VARIABLE = "open_webui_embedding_model"
@@ -23,7 +24,7 @@ def of(paths: Paths, environment: Environment) -> str:
 
 def is_served(name: str, models: Iterable[str]) -> bool:
     """Whether a model set has it; a name without a tag is :latest. None wanted is none missing."""
-    return not name or _full(name) in map(_full, models)
+    return not name or full_name(name) in map(full_name, models)
 
 
 def require(name: str, models: Iterable[str], environment: Environment) -> None:
@@ -43,7 +44,3 @@ def remedy(name: str, models: Iterable[str], environment: Environment) -> str:
         f'Publish it too: make models ENV={environment.name} PUBLISH="{" ".join([*models, name])}". '
         f'Or set {VARIABLE}: "" in inventories/{environment.name}/group_vars/all.yml.'
     )
-
-
-def _full(name: str) -> str:
-    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"

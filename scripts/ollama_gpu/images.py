@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -13,6 +13,9 @@ from ollama_gpu.aws import Aws, code_of, delete_parameter, parameter
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import ImageTypeDef
 
 STOCK_PARAMETER = "/aws/service/debian/release/12/latest/amd64"
 """Debian's public parameter for its current Debian 12 image (wiki.debian.org/Cloud/AmazonEC2Image)."""
@@ -56,6 +59,17 @@ def ensure(environment: Environment, contract: Contract, aws: Aws) -> str | None
     return stock
 
 
+def described(aws: Aws, identifier: str) -> ImageTypeDef | None:
+    """What EC2 says of an image, whoever made it; None where there is none of that id."""
+    try:
+        found = aws.ec2.describe_images(ImageIds=[identifier])["Images"]
+    except ClientError as error:
+        if not code_of(error).startswith("InvalidAMIID"):
+            raise
+        return None
+    return found[0] if found else None
+
+
 def stock_image(aws: Aws) -> str | None:
     """The id of the stock image that a bake starts from, or None where the region has none."""
     return parameter(aws, STOCK_PARAMETER)
@@ -77,11 +91,7 @@ def publish(environment: str, contract: Contract, aws: Aws, image: str) -> bool:
         Value=image,
         Type="String",
         DataType="aws:ec2:image",
-        Tags=[
-            {"Key": contract.tags["project"], "Value": contract.project},
-            {"Key": contract.tags["environment"], "Value": environment},
-            {"Key": contract.tags["managed_by"], "Value": "ollama-gpu"},
-        ],
+        Tags=[{"Key": key, "Value": text} for key, text in contract.driver_tags(environment).items()],
     )
     return True
 
@@ -95,9 +105,7 @@ def tags(contract: Contract, environment: str, release: str, key: str) -> dict[s
     """What a baked image and its snapshots are tagged with."""
     return {
         "Name": f"{contract.project}-host",
-        contract.tags["project"]: contract.project,
-        contract.tags["environment"]: environment,
-        contract.tags["managed_by"]: "ollama-gpu",
+        **contract.driver_tags(environment),
         contract.tags["release"]: release,
         KEY_TAG: key,
     }

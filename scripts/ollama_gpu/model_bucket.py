@@ -17,18 +17,17 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
+from ollama_gpu import s3
 from ollama_gpu.aws import Aws, code_of
 from ollama_gpu.contract import Contract
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
-from ollama_gpu.model_memory import Shape
+from ollama_gpu.model_memory import GIB, MIB, Shape
 from ollama_gpu.model_store import Manifest, Store, blob_file, manifest_path, sha256
 
 PROGRESS_SECONDS = 10.0
-_MIB = 1 << 20
-_GIB = 1 << 30
 # S3 takes 10,000 parts of a file: of 64 MiB each they hold 625 GiB, more than any model.
-_PARTS = TransferConfig(multipart_threshold=64 * _MIB, multipart_chunksize=64 * _MIB)
+_PARTS = TransferConfig(multipart_threshold=64 * MIB, multipart_chunksize=64 * MIB)
 
 Say = Callable[[str], None]
 
@@ -40,19 +39,16 @@ class Bucket:
         self.name = contract.artifact_bucket(aws.identity.account, environment.region)
         self._pattern = contract.artifacts["models"].replace("{environment}", environment.name)
         self._environment = environment.name
+        self._aws = aws
         self._s3 = aws.s3
 
     def require(self) -> None:
         """Raises UserError unless there is a bucket."""
-        try:
-            self._s3.head_bucket(Bucket=self.name)
-        except ClientError as error:
-            if code_of(error) not in ("404", "NoSuchBucket"):
-                raise
+        if not s3.has_bucket(self._aws, self.name):
             raise UserError(
                 f"The artifact bucket {self.name} does not exist.",
                 f"Make it with: make bootstrap ENV={self._environment}",
-            ) from error
+            )
 
     def manifest(self, name: str, digest: str) -> Manifest | None:
         """A manifest that was published before, however long ago."""
@@ -129,12 +125,7 @@ class Bucket:
             raise
 
     def _read(self, file: str) -> bytes | None:
-        try:
-            return self._s3.get_object(Bucket=self.name, Key=self._key(file))["Body"].read()
-        except ClientError as error:
-            if code_of(error) in ("NoSuchKey", "NoSuchBucket"):
-                return None
-            raise
+        return s3.read(self._aws, self.name, self._key(file))
 
     def _write(self, file: str, content: bytes) -> None:
         self._s3.put_object(Bucket=self.name, Key=self._key(file), Body=content)
@@ -154,7 +145,7 @@ class Progress:
             if time.monotonic() - self._told < PROGRESS_SECONDS:
                 return
             self._told = time.monotonic()
-            done, total = self._done / _GIB, self._total / _GIB
+            done, total = self._done / GIB, self._total / GIB
             self._say(f"models: {self._name}: {done:.1f} of {total:.1f} GiB uploaded")
 
 

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from ollama_gpu.aws import code_of
+from ollama_gpu import instance_log
 from ollama_gpu.checks import Check
 from ollama_gpu.context import Context
 from ollama_gpu.models import Model, published
@@ -36,18 +34,7 @@ class Following:
 
 def read(context: Context, instance_id: str) -> Following:
     """What an instance said last; nothing where it has not looked yet."""
-    group = context.contract.log_group("instance", context.environment.name)
-    try:
-        pages = (
-            context.aws.client("logs")
-            .get_paginator("filter_log_events")
-            .paginate(logGroupName=group, logStreamNames=[instance_id], filterPattern=PATTERN)
-        )
-        return following(event["message"] for page in pages for event in page["events"])
-    except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":  # it has logged nothing yet
-            return Following()
-        raise
+    return following(instance_log.messages(context, instance_id, PATTERN))
 
 
 def following(lines: Iterable[str]) -> Following:

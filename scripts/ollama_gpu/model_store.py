@@ -12,11 +12,10 @@ from pathlib import Path
 
 from ollama_gpu import gguf, model_memory
 from ollama_gpu.errors import UserError
-from ollama_gpu.model_memory import Shape
+from ollama_gpu.model_memory import MIB, Shape
 
 # Where Ollama's installer makes its service keep models; a person's own lie in ~/.ollama/models.
 _SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")
-_MIB = 1 << 20
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _NAME = re.compile(
@@ -100,7 +99,13 @@ def manifest_path(name: str) -> str:
     return f"manifests/{host}/{namespace}/{match['model']}/{match['tag'] or 'latest'}"
 
 
+def full_name(name: str) -> str:
+    """A name as Ollama lists it."""
+    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
+
+
 def is_digest(text: str) -> bool:
+    """Whether a text is one as Ollama writes it: sha256: and 64 digits."""
     return _DIGEST.fullmatch(text) is not None
 
 
@@ -165,7 +170,7 @@ class Store:
         """Raises UserError unless a blob has the content that its name says."""
         digest = hashlib.sha256()
         with (self.folder / blob.file).open("rb") as file:
-            while part := file.read(_MIB):
+            while part := file.read(MIB):
                 digest.update(part)
         if f"sha256:{digest.hexdigest()}" != blob.digest:
             raise UserError(

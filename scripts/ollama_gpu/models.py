@@ -21,7 +21,7 @@ from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
 from ollama_gpu.model_bucket import Bucket, Say
 from ollama_gpu.model_memory import GIB, Need, Serving, Shape
-from ollama_gpu.model_store import Manifest, Store, default_folder, is_digest, manifest_path
+from ollama_gpu.model_store import Manifest, Store, default_folder, full_name, is_digest, manifest_path
 
 _BYTES_AT_MOST = 8192
 """An advanced parameter of SSM holds no more."""
@@ -226,11 +226,6 @@ def forget(environment: Environment, contract: Contract, aws: Aws) -> None:
 def store(folder: Path | None = None) -> Store:
     """The store in a folder, this machine's own when None."""
     return Store(folder or default_folder())
-
-
-def full_name(name: str) -> str:
-    """A name as Ollama lists it."""
-    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
 
 
 def _named(models: Sequence[Model], name: str) -> Model | None:

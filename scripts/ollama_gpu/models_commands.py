@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ollama_gpu.options import Env, Json
+
 if TYPE_CHECKING:
     from ollama_gpu.models import ModelSet
 
@@ -16,8 +18,6 @@ models = typer.Typer(
     rich_markup_mode=None,
 )
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Folder = Annotated[
     Path | None,
     typer.Option("--store", help="Ollama's folder of models. Default: OLLAMA_MODELS, or ~/.ollama/models."),

@@ -14,7 +14,17 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ollama_gpu import embedding_model, model_memory, models, paths, remote_state, role_variables, secret_values
+from ollama_gpu import (
+    embedding_model,
+    images,
+    model_memory,
+    models,
+    paths,
+    remote_state,
+    role_variables,
+    s3,
+    secret_values,
+)
 from ollama_gpu.aws import Aws, code_of, explain, parameter
 from ollama_gpu.checks import Check
 from ollama_gpu.contract import Contract
@@ -76,20 +86,10 @@ def _identity(environment: Environment, aws: Aws) -> Check:
 
 def state(environment: Environment, contract: Contract, aws: Aws) -> list[Check]:
     """The state bucket, whether somebody holds this environment's lock, and whether its state can be read."""
-    bucket = environment.backend.get("bucket") or contract.state_bucket(aws.identity.account, environment.region)
-    try:
-        aws.s3.head_bucket(Bucket=bucket)
-    except ClientError as error:
-        if code_of(error) in ("404", "NoSuchBucket"):
-            return [
-                Check(
-                    "state bucket",
-                    "failed",
-                    f"{bucket} does not exist",
-                    f"Make it once per account and region: make bootstrap ENV={environment.name}",
-                )
-            ]
-        raise
+    bucket, _ = remote_state.place(environment, contract, aws)
+    if not s3.has_bucket(aws, bucket):
+        remedy = f"Make it once per account and region: make bootstrap ENV={environment.name}"
+        return [Check("state bucket", "failed", f"{bucket} does not exist", remedy)]
     return [
         Check("state bucket", "ok", bucket),
         _lock(environment, bucket, aws),
@@ -99,12 +99,9 @@ def state(environment: Environment, contract: Contract, aws: Aws) -> list[Check]
 
 def _lock(environment: Environment, bucket: str, aws: Aws) -> Check:
     # Terraform >= 1.10 with use_lockfile keeps the lock as an object beside the state.
-    try:
-        body = aws.s3.get_object(Bucket=bucket, Key=f"{environment.state_key}.tflock")["Body"].read()
-    except ClientError as error:
-        if code_of(error) in ("404", "NoSuchKey"):
-            return Check("state lock", "ok", "free")
-        raise
+    body = s3.read(aws, bucket, f"{environment.state_key}.tflock")
+    if body is None:
+        return Check("state lock", "ok", "free")
     holder = _lock_information(body)
     if "ID" not in holder:
         # `terraform force-unlock` cannot read it either.
@@ -303,24 +300,19 @@ def image(environment: Environment, contract: Contract, aws: Aws) -> Check:
                 f"the parameter {source} does not exist",
                 f"Start from a stock image with `make bootstrap ENV={environment.name}`, or bake one.",
             )
-    try:
-        found = aws.ec2.describe_images(ImageIds=[image_id])["Images"]
-    except ClientError as error:
-        if not code_of(error).startswith("InvalidAMIID"):
-            raise
-        found = []
-    if not found:
+    found = images.described(aws, image_id)
+    if found is None:
         return Check(
             "image", "failed", f"{image_id} ({source}) does not exist here", "Bake an image, or correct image_id."
         )
-    if found[0].get("State", "available") != "available" or found[0].get("Architecture", "x86_64") != "x86_64":
+    if found.get("State", "available") != "available" or found.get("Architecture", "x86_64") != "x86_64":
         return Check(
             "image",
             "failed",
-            f"{image_id} is {found[0].get('State')}, {found[0].get('Architecture')}",
+            f"{image_id} is {found.get('State')}, {found.get('Architecture')}",
             "Use an available x86_64 image.",
         )
-    return Check("image", "ok", f"{image_id} {found[0].get('Name', '')} ({source})")
+    return Check("image", "ok", f"{image_id} {found.get('Name', '')} ({source})")
 
 
 def model_set(environment: Environment, contract: Contract, aws: Aws) -> Check:

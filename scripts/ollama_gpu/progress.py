@@ -239,6 +239,11 @@ class TerminalProgress:
         self.notice(f"{self._stage}: {outcome} in {duration(self._tally.elapsed)}")
 
 
+def view_of_this_run() -> ProgressView:
+    """The view on standard error, of a verb that a person started."""
+    return progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
+
+
 def progress_view(console_is_terminal: bool, quiet: bool) -> ProgressView:
     """The view for this run; ``quiet`` leaves only the sentences that must not be missed."""
     if console_is_terminal and not quiet:

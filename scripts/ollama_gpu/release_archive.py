@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
 import io
@@ -11,9 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from botocore.exceptions import ClientError
-
-from ollama_gpu.aws import code_of
+from ollama_gpu import s3
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
 from ollama_gpu.paths import Paths, make_folder
@@ -58,24 +55,16 @@ def files(repository: Path, environment: str) -> Iterator[Path]:
 def keep(context: Context, archive: Archive) -> None:
     """Put the archive into the artifact bucket, unless it lies there already."""
     bucket, key = _place(context, archive.sha256)
-    try:
-        context.aws.s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if code_of(error) != "404":
-            raise
-        digest = base64.b64encode(bytes.fromhex(archive.sha256)).decode()
-        context.aws.s3.put_object(Bucket=bucket, Key=key, Body=archive.content, ChecksumSHA256=digest)
+    if not s3.has_object(context.aws, bucket, key):
+        s3.put(context.aws, bucket, key, archive.content, archive.sha256)
 
 
 def fetch(context: Context, sha256: str) -> Archive:
     """The archive of that digest. Raises UserError when the bucket has it no more, or has another content."""
     bucket, key = _place(context, sha256)
-    try:
-        content = context.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey"):
-            raise
-        raise UserError(f"s3://{bucket}/{key} does not exist any more.", _REMEDY) from error
+    content = s3.read(context.aws, bucket, key)
+    if content is None:
+        raise UserError(f"s3://{bucket}/{key} does not exist any more.", _REMEDY)
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UserError(f"s3://{bucket}/{key} is not what was put there: its digest differs.", _REMEDY)
     return Archive(content, sha256)
@@ -101,9 +90,8 @@ def texts(archive: Archive) -> dict[str, str]:
 
 
 def _place(context: Context, sha256: str) -> tuple[str, str]:
-    bucket = context.contract.artifact_bucket(context.aws.identity.account, context.environment.region)
     key = context.contract.artifacts["archive"]
-    return bucket, key.format(environment=context.environment.name, sha256=sha256)
+    return context.artifact_bucket, key.format(environment=context.environment.name, sha256=sha256)
 
 
 _REMEDY = "Check the release's commit out and deploy it from there."

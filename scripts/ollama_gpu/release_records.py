@@ -11,12 +11,13 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ollama_gpu import models, release_archive, remote_state
+from ollama_gpu import models, release_archive, remote_state, s3
 from ollama_gpu.aws import code_of
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
@@ -81,22 +82,27 @@ def row(record: Record) -> tuple[str, ...]:
 
 def listed(context: Context, newest: int | None = SHOWN) -> list[Record]:
     """The environment's records, newest first; none where nothing was deployed."""
-    found = sorted(_numbers(context), reverse=True)
-    return [read(context, number) for number in found[:newest]]
+    return list(islice(newest_first(context), newest))
+
+
+def newest_first(context: Context) -> Iterator[Record]:
+    """All of them, each read from S3 only when it is asked for."""
+    for number in sorted(_numbers(context), reverse=True):
+        yield read(context, number)
+
+
+def last(context: Context) -> Record | None:
+    """The newest, however it ended; None where nothing was deployed."""
+    return next(newest_first(context), None)
 
 
 def read(context: Context, number: int) -> Record:
     """The record of that number. Raises UserError (status 2) when there is none."""
     bucket, key = _place(context, number)
-    try:
-        body = context.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey", "NoSuchBucket"):
-            raise
+    body = s3.read(context.aws, bucket, key)
+    if body is None:
         name = context.environment.name
-        raise UserError(
-            f"{name} has no release {number}.", f"See which there are: make releases ENV={name}", status=2
-        ) from error
+        raise UserError(f"{name} has no release {number}.", f"See which there are: make releases ENV={name}", status=2)
     try:
         return Record.model_validate(json.loads(body))
     except (ValueError, ValidationError) as error:
@@ -172,21 +178,21 @@ def begin(
 
 def reopen(context: Context) -> Keeper | None:
     """The record of the deploy whose rollout goes on; None when the last one has ended otherwise."""
-    last = listed(context, 1)
-    return Keeper(context, last[0], _utc_now) if last and last[0].outcome == "rolling out" else None
+    found = last(context)
+    return Keeper(context, found, _utc_now) if found and found.outcome == "rolling out" else None
 
 
 def last_deployed(context: Context) -> Record | None:
     """The newest record of a deploy that came to its end; None before the first."""
-    return next((record for record in listed(context, None) if record.outcome == "deployed"), None)
+    return next((record for record in newest_first(context) if record.outcome == "deployed"), None)
 
 
 def stands(context: Context, release: Release) -> bool:
     """Whether the last deploy brought just this, and to its end."""
-    last = listed(context, 1)
-    if not last or last[0].outcome != "deployed":
+    found = last(context)
+    if found is None or found.outcome != "deployed":
         return False
-    return (last[0].release, last[0].collection_sha256) == (release.name, release.collection_sha256)
+    return (found.release, found.collection_sha256) == (release.name, release.collection_sha256)
 
 
 @contextmanager
@@ -232,9 +238,9 @@ def _numbers(context: Context) -> list[int]:
 
 
 def _place(context: Context, number: int | None) -> tuple[str, str]:
-    bucket = context.contract.artifact_bucket(context.aws.identity.account, context.environment.region)
     shown = "{release}" if number is None else str(number)
-    return bucket, context.contract.artifacts["record"].format(environment=context.environment.name, release=shown)
+    key = context.contract.artifacts["record"].format(environment=context.environment.name, release=shown)
+    return context.artifact_bucket, key
 
 
 def _state_version(context: Context) -> str:

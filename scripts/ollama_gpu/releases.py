@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from botocore.exceptions import ClientError
-
-from ollama_gpu import collection, role_variables
-from ollama_gpu.aws import code_of
+from ollama_gpu import collection, role_variables, s3
 from ollama_gpu.context import Context
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
@@ -59,7 +55,7 @@ def current(repository: Path) -> str:
 
 def open_webui(paths: Paths, environment: Environment) -> str:
     """The Open WebUI that this checkout brings to an environment: its image, or the package that it is built of."""
-    role = paths.repository / "ansible_collections" / "ollama" / "gpu" / "roles" / "open_webui"
+    role = collection.role(paths.repository, "open_webui")
     variables = role_variables.load(role / "defaults" / "main.yml") | role_variables.read(paths, environment)
     image = str(variables["open_webui_image"])
     if not image:
@@ -73,25 +69,14 @@ def publish(context: Context, release: Release) -> bool:
 
     Raises UserError when a release of the past has lost its collection.
     """
-    contract, environment, aws = context.contract, context.environment, context.aws
-    bucket = contract.artifact_bucket(aws.identity.account, environment.region)
-    key = contract.artifacts["collection"].format(collection_sha256=release.collection_sha256)
-    try:
-        aws.s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if code_of(error) != "404":
-            raise
-    else:
+    bucket = context.artifact_bucket
+    key = context.contract.artifacts["collection"].format(collection_sha256=release.collection_sha256)
+    if s3.has_object(context.aws, bucket, key):
         return False
     if release.archive is None:
         raise UserError(
             f"The collection of release {release.name} is gone: s3://{bucket}/{key} does not exist.",
             "Somebody removed it. Check that commit out and deploy it from there.",
         )
-    aws.s3.put_object(
-        Bucket=bucket,
-        Key=key,
-        Body=release.archive.read_bytes(),
-        ChecksumSHA256=base64.b64encode(bytes.fromhex(release.collection_sha256)).decode(),
-    )
+    s3.put(context.aws, bucket, key, release.archive.read_bytes(), release.collection_sha256)
     return True

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from ollama_gpu.errors import UserError
+from ollama_gpu.options import Confirm, Env, Every, Json, Yes
 
 releases = typer.Typer(help="What was deployed, and how it ended.", rich_markup_mode=None)
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Unattended: do not ask. Does not cover the loss of data.")]
-
 
 @releases.callback(invoke_without_command=True)
-def show(
-    context: typer.Context,
-    env: Env = "local",
-    every: Annotated[bool, typer.Option("--all", help="Every one, not only the newest 20.")] = False,
-    json: Json = False,
-) -> None:
+def show(context: typer.Context, env: Env = "local", every: Every = False, json: Json = False) -> None:
     """The releases of an environment, newest first."""
     if context.invoked_subcommand is not None:
         refuse_before(context)
@@ -63,21 +54,15 @@ def rollback(
     to: Annotated[int | None, typer.Argument(help="A release's number. Default: what served before.")] = None,
     env: Env = "local",
     yes: Yes = False,
-    confirm: Annotated[
-        str | None, typer.Option("--confirm", help="The environment's name: agrees to the loss of its data.")
-    ] = None,
+    confirm: Confirm = None,
     json: Json = False,
 ) -> None:
     """Go back to a release: apply its Terraform, variables and image again, and roll the instances to it."""
     from ollama_gpu import rollback as steps
     from ollama_gpu.approval import Approval
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.context import open_context
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    view = progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
-    outputs = steps.run(open_context(env), to, Approval(yes, confirm), view)
-    if json:
-        print_json(outputs)
-    else:
-        print_table(f"ENV={env}", ("output", "value"), flatten(outputs))
+    outputs = steps.run(open_context(env), to, Approval(yes, confirm), view_of_this_run())
+    print_values(f"ENV={env}", ("output", "value"), outputs, json)

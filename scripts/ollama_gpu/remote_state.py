@@ -19,6 +19,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ollama_gpu import s3
 from ollama_gpu.aws import Aws, code_of
 from ollama_gpu.checks import Check
 from ollama_gpu.console import note
@@ -79,11 +80,8 @@ def check(environment: Environment, contract: Contract, aws: Aws) -> Check:
     """Preflight's row: over a broken state a deploy fails, over a deleted one it makes everything anew."""
     bucket, key = place(environment, contract, aws)
     remedy = f"Bring an earlier version back: ollama-gpu state list --env {environment.name}"
-    try:
-        body = aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey"):
-            raise
+    body = s3.read(aws, bucket, key)
+    if body is None:
         markers = aws.s3.list_object_versions(Bucket=bucket, Prefix=key).get("DeleteMarkers", [])
         deleted = [each for each in markers if each["Key"] == key and each["IsLatest"]]
         if not deleted:
@@ -103,7 +101,7 @@ def restore(context: Context, identifier: str, *, although_sound: bool = False) 
     for then nothing is to be mended, or when the version is none.
     """
     bucket, key = place(context.environment, context.contract, context.aws)
-    s3, name = context.aws.s3, context.environment.name
+    client, name = context.aws.s3, context.environment.name
     with _locked(context, bucket, key):
         known = versions(context, None)
         wanted = next((each for each in known if each.identifier == identifier), None)
@@ -120,9 +118,10 @@ def restore(context: Context, identifier: str, *, although_sound: bool = False) 
                 "exists since. If it must be: --although-sound.",
             )
         backup = _keep(context, bucket, key)
-        state = json.loads(s3.get_object(Bucket=bucket, Key=key, VersionId=identifier)["Body"].read())
+        state = json.loads(client.get_object(Bucket=bucket, Key=key, VersionId=identifier)["Body"].read())
         state["serial"] = max(each.serial for each in known if each.serial is not None) + 1
-        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(state, indent=2).encode(), ContentType="application/json")
+        content = json.dumps(state, indent=2).encode()
+        client.put_object(Bucket=bucket, Key=key, Body=content, ContentType="application/json")
     return int(state["serial"]), backup
 
 
@@ -153,7 +152,7 @@ def _problem(body: bytes) -> str:
 @contextmanager
 def _locked(context: Context, bucket: str, key: str) -> Iterator[None]:
     """Hold the lock that Terraform holds when it works: an object beside the state that only one can make."""
-    s3, name, lock = context.aws.s3, context.environment.name, f"{key}.tflock"
+    client, name, lock = context.aws.s3, context.environment.name, f"{key}.tflock"
     held = {
         "ID": str(uuid.uuid4()),
         "Operation": "ollama-gpu state restore",
@@ -164,7 +163,7 @@ def _locked(context: Context, bucket: str, key: str) -> Iterator[None]:
         "Path": f"{bucket}/{key}",
     }
     try:
-        s3.put_object(Bucket=bucket, Key=lock, Body=json.dumps(held).encode(), IfNoneMatch="*")
+        client.put_object(Bucket=bucket, Key=lock, Body=json.dumps(held).encode(), IfNoneMatch="*")
     except ClientError as error:
         if code_of(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
             raise
@@ -175,15 +174,12 @@ def _locked(context: Context, bucket: str, key: str) -> Iterator[None]:
     try:
         yield
     finally:
-        s3.delete_object(Bucket=bucket, Key=lock)
+        client.delete_object(Bucket=bucket, Key=lock)
 
 
 def _keep(context: Context, bucket: str, key: str) -> Path | None:
-    try:
-        body = context.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey"):
-            raise
+    body = s3.read(context.aws, bucket, key)
+    if body is None:
         return None
     folder = context.paths.environment(context.environment.name) / "states"
     make_folder(folder)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from ollama_gpu import collection
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab import places
@@ -34,7 +35,7 @@ def serving(paths: Paths, environment: Environment) -> Serving:
 
     Raises UserError for a value that is none.
     """
-    defaults = paths.repository / "ansible_collections/ollama/gpu/roles/ollama/defaults/main.yml"
+    defaults = collection.role(paths.repository, "ollama") / "defaults" / "main.yml"
     values = load(defaults) | read(paths, environment)
     try:
         slots, context = int(values["ollama_num_parallel"]), int(values["ollama_context_length"])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from ollama_gpu import deploy, environments, release_archive, release_records
+from ollama_gpu import deploy, environments, images, release_archive, release_records
 from ollama_gpu.approval import Approval
-from ollama_gpu.aws import code_of
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
@@ -26,7 +23,7 @@ def run(context: Context, to: int | None, approval: Approval, view: ProgressView
     ``to`` is its number; None takes the one that served before what stands now. Models stay: they are no part of a
     rollback, and the set of now is served on. Raises UserError when the release cannot be had any more.
     """
-    target = release_records.read(context, to) if to is not None else previous(_everything(context))
+    target = release_records.read(context, to) if to is not None else previous(release_records.newest_first(context))
     if not target.image:
         raise UserError(
             f"Release {target.number} of {target.environment} never stood: its apply did not end.",
@@ -48,15 +45,17 @@ def run(context: Context, to: int | None, approval: Approval, view: ProgressView
     return deploy.again(context, past, release, target.number, approval, view)
 
 
-def previous(records: Sequence[Record]) -> Record:
+def previous(records: Iterable[Record]) -> Record:
     """Of records sorted newest first, the last deployed one that is not what the newest one brought."""
-    if not records:
+    older = iter(records)
+    newest = next(older, None)
+    if newest is None:
         raise UserError("Nothing was deployed here yet.", "There is nothing to go back to.", status=2)
-    for record in records:
-        if record.outcome == "deployed" and record.content != records[0].content:
+    for record in older:
+        if record.outcome == "deployed" and record.content != newest.content:
             return record
     raise UserError(
-        f"Release {records[0].number} is the only one that {records[0].environment} ever had.",
+        f"Release {newest.number} is the only one that {newest.environment} ever had.",
         "There is nothing to go back to.",
         status=2,
     )
@@ -71,18 +70,8 @@ def settings(then: dict[str, Any] | None, now: dict[str, Any] | None) -> dict[st
     return {**then, "endpoint_url": now["endpoint_url"]}
 
 
-def _everything(context: Context) -> list[Record]:
-    return release_records.listed(context, None)
-
-
 def _require_image(context: Context, target: Record) -> None:
-    try:
-        found = context.aws.ec2.describe_images(ImageIds=[target.image])["Images"]
-    except ClientError as error:
-        if not code_of(error).startswith("InvalidAMIID"):
-            raise
-        found = []
-    if not found:
+    if images.described(context.aws, target.image) is None:
         raise UserError(
             f"The image {target.image} of release {target.number} is gone.",
             f"Check out {target.release}, bake it again and deploy it from there.",

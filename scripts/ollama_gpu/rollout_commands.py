@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
-
 import typer
 
+from ollama_gpu.options import Env, Json
 from ollama_gpu.releases_commands import refuse_before
 
 rollout = typer.Typer(help="What brings a new version to running instances.", rich_markup_mode=None)
-
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @rollout.callback(invoke_without_command=True)
@@ -28,14 +23,10 @@ def show(context: typer.Context, env: Env = "local", json: Json = False) -> None
 def status(env: Env = "local", json: Json = False) -> None:
     """Per fleet: the newest version, what the instances run, and the last rollout."""
     from ollama_gpu import rollout as steps
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.deployed import deployed
 
-    seen = steps.describe(*deployed(env))
-    if json:
-        print_json(seen)
-    else:
-        print_table(f"ENV={env}: rollout", ("what", "seen"), flatten(seen))
+    print_values(f"ENV={env}: rollout", ("what", "seen"), steps.describe(*deployed(env)), json)
 
 
 @rollout.command()
@@ -43,9 +34,9 @@ def follow(env: Env = "local") -> None:
     """Follow a rollout that goes on to its end, and finish what its deploy left."""
     from ollama_gpu import deploy
     from ollama_gpu.deployed import deployed
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    deploy.resume(*deployed(env), progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False))
+    deploy.resume(*deployed(env), view_of_this_run())
 
 
 @rollout.command()
@@ -53,6 +44,6 @@ def cancel(env: Env = "local") -> None:
     """Take back a rollout that goes on: the instances return to the version before."""
     from ollama_gpu import deploy
     from ollama_gpu.deployed import deployed
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    deploy.take_back(*deployed(env), progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False))
+    deploy.take_back(*deployed(env), view_of_this_run())

@@ -25,7 +25,7 @@ def fill(environment: Environment, contract: Contract, aws: Aws) -> list[str]:
     filled = []
     for key, make in _MAKERS.items():
         name = contract.secret(key, environment.name)
-        if _has_value(name, aws):
+        if _value(name, aws) is not None:
             continue
         aws.secretsmanager.put_secret_value(SecretId=name, SecretString=make(environment))
         filled.append(name)
@@ -35,25 +35,17 @@ def fill(environment: Environment, contract: Contract, aws: Aws) -> list[str]:
 def administrator(environment: Environment, contract: Contract, aws: Aws) -> dict[str, str]:
     """E-mail address and password of the first administrator. Raises UserError where none was made."""
     name = contract.secret("administrator", environment.name)
-    try:
-        value: dict[str, str] = json.loads(aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
-    except ClientError as error:
-        if code_of(error) != "ResourceNotFoundException":
-            raise
-        remedy = f"Deploy it with: make deploy ENV={environment.name}"
-        raise UserError(f"The secret {name} has no value.", remedy) from error
+    text = _value(name, aws)
+    if text is None:
+        raise UserError(f"The secret {name} has no value.", f"Deploy it with: make deploy ENV={environment.name}")
+    value: dict[str, str] = json.loads(text)
     return value
 
 
 def has_client_secret(environment: Environment, contract: Contract, aws: Aws) -> bool:
     """Whether the environment knows the secret of its client at the OpenID provider."""
-    try:
-        value = aws.secretsmanager.get_secret_value(SecretId=contract.secret("sign_on", environment.name))
-    except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":
-            return False
-        raise
-    return bool(json.loads(value["SecretString"]).get("client_secret"))
+    text = _value(contract.secret("sign_on", environment.name), aws)
+    return text is not None and bool(json.loads(text).get("client_secret"))
 
 
 def set_client_secret(environment: Environment, contract: Contract, aws: Aws, client_secret: str) -> None:
@@ -103,14 +95,13 @@ def _wait_available(aws: Aws, replication_group: str) -> None:
     wait_until(available, f"the cache {replication_group} to be available", seconds=1800, every=5)
 
 
-def _has_value(name: str, aws: Aws) -> bool:
+def _value(name: str, aws: Aws) -> str | None:
     try:
-        aws.secretsmanager.get_secret_value(SecretId=name)
+        return aws.secretsmanager.get_secret_value(SecretId=name).get("SecretString", "")
     except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":  # AWS's answer for a secret without a version
-            return False
+        if code_of(error) == "ResourceNotFoundException":  # AWS's answer for a secret without a version, too
+            return None
         raise
-    return True
 
 
 def _webui_secret_key(_: Environment) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
+from ollama_gpu.options import Env
 
 
 def sign_on(env: Env = "local") -> None:

@@ -6,22 +6,17 @@ from typing import Annotated
 
 import typer
 
+from ollama_gpu.options import Env, Every, Json
+
 state = typer.Typer(
     help="Versions of an environment's Terraform state, for when it is broken or gone.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
 
 @state.command(name="list")
-def show(
-    env: Env = "local",
-    every: Annotated[bool, typer.Option("--all", help="Every one, not only the newest 20.")] = False,
-    json: Json = False,
-) -> None:
+def show(env: Env = "local", every: Every = False, json: Json = False) -> None:
     """The versions of the state, newest first: when, how many resources, and what is wrong with one."""
     from ollama_gpu import remote_state
     from ollama_gpu.console import print_json, print_table

@@ -28,6 +28,7 @@ def read(context: Context, outputs: dict[str, Any]) -> dict[str, Any]:
         for instance in fleet["instances"]:
             instance["load"] = seen.instances[instance["id"]].as_dict()
     found = alarms.read(context)
+    last = release_records.last(context)
     return {
         "environment": context.environment.name,
         "region": context.environment.region,
@@ -35,7 +36,7 @@ def read(context: Context, outputs: dict[str, Any]) -> dict[str, Any]:
         "time": stamp(datetime.now(UTC)),
         "url": outputs["url"],
         "release": outputs["release"],
-        "last_release": next((record.as_dict() for record in release_records.listed(context, 1)), None),
+        "last_release": last.as_dict() if last else None,
         "rollouts": [str(refresh) for refresh in rollout.under_way(context, outputs)],
         "cost_an_hour": now.an_hour(context.environment.region, _running(context, members)),
         "fleets": fleets,

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from ollama_gpu.aws import code_of
+from ollama_gpu import instance_log
 from ollama_gpu.context import Context
 
 PATTERN = '"step="'
@@ -35,17 +33,7 @@ class Step:
 
 def read(context: Context, instance_id: str) -> list[Step]:
     """The steps of an instance's last boot, oldest first; none where it has logged nothing yet."""
-    group = context.contract.log_group("instance", context.environment.name)
-    logs = context.aws.client("logs")
-    try:
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=group, logStreamNames=[instance_id], filterPattern=PATTERN
-        )
-        return steps(event["message"] for page in pages for event in page["events"])
-    except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":  # it has logged nothing yet
-            return []
-        raise
+    return steps(instance_log.messages(context, instance_id, PATTERN))
 
 
 def steps(lines: Iterable[str]) -> list[Step]:

@@ -29,19 +29,20 @@ def run(context: Context, outputs: dict[str, Any]) -> list[Check]:
     fleets = {fleet: serving.look(context, outputs, fleet) for fleet in outputs["fleets"]}
     rows = [_fleet(fleet, state, name) for fleet, state in fleets.items()]
     found = alarms.read(context)
+    wants_gpu = _wants_gpu(context)
     sign_on = context.environment.variables.sign_on
     if sign_on and not sign_on.password_sign_in:
         seen = "password sign-in is switched off (sign_on.password_sign_in), and a program has no other"
         rows.append(Check("chat", "skipped", seen, f"Sign in with a browser: {outputs['url']}"))
-        rows += _instances(context, outputs)
+        rows += _instances(context, outputs, wants_gpu)
     elif context.environment.embedded and context.instance_settings is None:
         rows.append(
             Check("chat", "skipped", "the fabric stands alone (LAB=off): nothing answers behind its front door")
         )
     else:
-        rows += chats(_chat(context, outputs), _goal(found), without_gpu=not _wants_gpu(context), name=name)
-        rows += _instances(context, outputs)
-    return [*rows, ringing(found, without_gpu=not _wants_gpu(context))]
+        rows += chats(_chat(context, outputs), _goal(found), without_gpu=not wants_gpu, name=name)
+        rows += _instances(context, outputs, wants_gpu)
+    return [*rows, ringing(found, without_gpu=not wants_gpu)]
 
 
 def chats(tried: Sequence[Chat] | UserError, goal_ms: float, without_gpu: bool, name: str) -> list[Check]:
@@ -142,12 +143,11 @@ def _in_service(context: Context, groups: Mapping[str, str]) -> dict[str, list[s
     return {name: serving_now.get(group, []) for name, group in groups.items()}
 
 
-def _instances(context: Context, outputs: dict[str, Any]) -> list[Check]:
+def _instances(context: Context, outputs: dict[str, Any], wants_gpu: bool) -> list[Check]:
     """Whether every instance in service has the published models, and those wholly on its GPUs."""
     groups = {name: fleet["group_name"] for name, fleet in outputs["fleets"].items()}
     members = _in_service(context, groups)
     everyone = [instance for fleet in members.values() for instance in fleet]
     seen = load.read(context, groups, members)
-    wanted = _wants_gpu(context)
-    rows = [gpu(instance, figures, wanted) for instance, figures in seen.instances.items()]
+    rows = [gpu(instance, figures, wants_gpu) for instance, figures in seen.instances.items()]
     return [model_following.check(context, everyone), *rows]

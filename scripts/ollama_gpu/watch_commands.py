@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+from ollama_gpu.options import Env, Json, Since
 
 
 def status(
@@ -46,7 +45,7 @@ def logs(
         str, typer.Option(help="instance, gateway, boot (the steps of each boot), events, flow or waf.")
     ] = "instance",
     instance: Annotated[str | None, typer.Option(help="Only this instance's lines, by its id.")] = None,
-    since: Annotated[str, typer.Option(help="How far back: 90s, 15m, 2h, 7d.")] = "15m",
+    since: Since = "15m",
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
     json: Json = False,
 ) -> None:
@@ -69,11 +68,7 @@ def logs(
             raise
 
 
-def events(
-    env: Env = "local",
-    since: Annotated[str, typer.Option(help="How far back: 90s, 15m, 2h, 7d.")] = "24h",
-    json: Json = False,
-) -> None:
+def events(env: Env = "local", since: Since = "24h", json: Json = False) -> None:
     """What happened, with time and reason: scaling, refreshes, spot notices, alarms, backups."""
     from ollama_gpu import events as look
     from ollama_gpu.console import print_json, print_table
@@ -91,16 +86,8 @@ def events(
 
 def verify(env: Env = "local", json: Json = False) -> None:
     """Does it serve? Chats and their first token, each GPU's share of the model, fleets, alarms. Exit status 1: no."""
-    from ollama_gpu import checks
     from ollama_gpu import verify as steps
-    from ollama_gpu.console import print_json, print_table
+    from ollama_gpu.check_report import report
     from ollama_gpu.deployed import deployed
 
-    context, outputs = deployed(env)
-    rows = steps.run(context, outputs)
-    if json:
-        print_json([row.as_dict() for row in rows])
-    else:
-        print_table(f"verify ENV={env}", checks.COLUMNS, checks.rows(rows))
-    if any(row.state == "failed" for row in rows):
-        raise typer.Exit(1)
+    report(f"verify ENV={env}", steps.run(*deployed(env)), json)

@@ -34,8 +34,8 @@ def context(endpoint: Endpoint, client: Client, name: str, tmp_path: Path) -> Co
     environment = replace(environments.load(where, "local"), name=name)
     made = Context(where, environment, contract.load(where.contract), Aws(REGION, endpoint.url), {}, ())
     buckets = [each["Name"] for each in client("s3").list_buckets()["Buckets"]]
-    if points.bucket(made) not in buckets:
-        version_bucket(client, points.bucket(made))
+    if made.artifact_bucket not in buckets:
+        version_bucket(client, made.artifact_bucket)
     for each in configuration.PARAMETERS:
         client("ssm").put_parameter(Name=made.contract.parameter(each, name), Value=f"{each} 1", Type="String")
     for each in made.contract.secrets:
@@ -59,7 +59,7 @@ def protected(context: Context, client: Client, name: str) -> Protected:
         "database": server["DBInstance"]["DBInstanceArn"],
         "files": files["FileSystemArn"],
         "uploads": f"arn:aws:s3:::{name}-uploads",
-        "models": f"arn:aws:s3:::{points.bucket(context)}",
+        "models": f"arn:aws:s3:::{context.artifact_bucket}",
     }
     return Protected(name, *ROLES, key, resources)
 
@@ -97,11 +97,11 @@ def test_models_and_uploads_that_are_lost_come_back_by_content(
 ) -> None:
     s3 = client("s3")
     model = context.contract.artifacts["models"].format(environment=name, file="blobs/sha256-1")
-    places = {points.bucket(context): model, f"{name}-uploads": "files/1_note.txt"}
+    places = {context.artifact_bucket: model, f"{name}-uploads": "files/1_note.txt"}
     for bucket, key in places.items():
         s3.put_object(Bucket=bucket, Key=key, Body=f"content of {key}".encode())
     backup.take(context, protected, NoProgress())
-    s3.delete_object(Bucket=points.bucket(context), Key=model)
+    s3.delete_object(Bucket=context.artifact_bucket, Key=model)
     assert disaster.destroy(context.aws, protected) == 1
     assert disaster.uploads(context.aws, protected) == 0
 

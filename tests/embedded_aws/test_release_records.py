@@ -107,6 +107,21 @@ def test_ten_comes_after_nine(context: Context) -> None:
     assert records.listed(context, 1)[0].number == 10
 
 
+def test_of_many_records_those_alone_are_read_that_tell_what_was_deployed_last(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        deploy(context)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(context, failing(KeyboardInterrupt()))
+    asked: list[int] = []
+    read = records.read
+    monkeypatch.setattr(records, "read", lambda context, number: asked.append(number) or read(context, number))
+    found = records.last_deployed(context)
+    assert found is not None
+    assert (found.number, asked) == (3, [4, 3])
+
+
 def test_an_archive_that_was_tampered_with_is_refused(context: Context, client: Callable[[str], Any]) -> None:
     first, second = deploy(context), deploy(context)
     assert release_diff.compare(context, first, second)["files"] == {}

@@ -39,7 +39,7 @@ def keep(context: Context, backup: str, created: datetime, arns: Mapping[str, st
         "variables": context.environment.variables_file.read_text(encoding="utf-8"),
     }
     body = json.dumps(content, indent=1).encode()
-    context.aws.s3.put_object(Bucket=points.bucket(context), Key=points.key(context, backup), Body=body)
+    context.aws.s3.put_object(Bucket=context.artifact_bucket, Key=points.key(context, backup), Body=body)
     return len(body)
 
 

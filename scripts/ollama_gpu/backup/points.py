@@ -50,23 +50,18 @@ class Record:
         return dict(self.content["points"])
 
 
-def bucket(context: Context) -> str:
-    """Where records lie: the artifact bucket."""
-    return context.contract.artifact_bucket(context.aws.identity.account, context.environment.region)
-
-
 def key(context: Context, backup: str) -> str:
-    """A record's key in that bucket."""
+    """A record's key in the artifact bucket."""
     return context.contract.artifacts["backup"].format(environment=context.environment.name, backup=backup)
 
 
 def records(context: Context) -> list[Record]:
     """Every record, newest first."""
     prefix = key(context, "").removesuffix(".json")
-    pages = context.aws.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket(context), Prefix=prefix)
+    pages = context.aws.s3.get_paginator("list_objects_v2").paginate(Bucket=context.artifact_bucket, Prefix=prefix)
     found = []
     for item in (each for page in pages for each in page.get("Contents", [])):
-        body = context.aws.s3.get_object(Bucket=bucket(context), Key=item["Key"])["Body"].read()
+        body = context.aws.s3.get_object(Bucket=context.artifact_bucket, Key=item["Key"])["Body"].read()
         content = json.loads(body)
         created = datetime.fromisoformat(content["created"])
         found.append(Record(content["backup"], created, len(body), content))

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-Env = Annotated[str, typer.Option("--env", help="Environment: local, dev, staging, prod or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+from ollama_gpu.options import Env, Json
 
 
 def bake(
@@ -21,11 +20,8 @@ def bake(
 ) -> None:
     """Make the machine image and publish it; nothing to do when its content is unchanged."""
     from ollama_gpu.bake import command
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.context import open_context
 
     made = command.run(open_context(env, start_embedded=True), command.Asked(force, tuple(extra or ())))
-    if json:
-        print_json(made)
-    else:
-        print_table(f"ENV={env}", ("output", "value"), flatten(made))
+    print_values(f"ENV={env}", ("output", "value"), made, json)

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from botocore.exceptions import ClientError
 
-from ollama_gpu import collection, images, releases, role_variables
-from ollama_gpu.aws import code_of, parameter
+from ollama_gpu import collection, images, releases, role_variables, s3
+from ollama_gpu.aws import parameter
 from ollama_gpu.bake import builders, content, engine, host_tests
 from ollama_gpu.bake.builders import Builder
 from ollama_gpu.context import Context
@@ -193,17 +192,14 @@ def _maker(found: Iterable[Any]) -> str:
 
 def _account(context: Context) -> dict[str, Any]:
     """What bootstrap made for the builder, from its state: the instance profile and the artifact bucket."""
-    account, contract = context.aws.identity.account, context.contract
-    bucket = contract.state_bucket(account, context.environment.region)
-    try:
-        state = context.aws.s3.get_object(Bucket=bucket, Key=contract.state["bootstrap_key"])["Body"].read()
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey", "NoSuchBucket"):
-            raise
+    bucket, key = context.state_bucket, context.contract.state["bootstrap_key"]
+    state = s3.read(context.aws, bucket, key)
+    if state is None:
         raise UserError(
-            f"Account {account} is not bootstrapped in {context.environment.region}: {bucket} holds no state of it.",
+            f"Account {context.aws.identity.account} is not bootstrapped in {context.environment.region}: "
+            f"{bucket} holds no state of it.",
             f"Run: make bootstrap ENV={context.environment.name}",
-        ) from error
+        )
     outputs = {name: each["value"] for name, each in json.loads(state).get("outputs", {}).items()}
     return {name: outputs[name] for name in ("image_builder_profile", "artifact_bucket")}
 

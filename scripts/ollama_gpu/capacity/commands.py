@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ollama_gpu.options import Json
+
+if TYPE_CHECKING:
+    from ollama_gpu.capacity.scenario import Choices
+
 Env = Annotated[str, typer.Option("--env", help="Environment whose fleet is meant: prod, staging, dev or your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Users = Annotated[int, typer.Option("--users", help="People at the same time (simulate: at the peaks).")]
 Think = Annotated[
     float | None, typer.Option("--think-seconds", help="How long one reads and writes between two answers.")
@@ -55,15 +60,7 @@ def capacity(
     from ollama_gpu.capacity import demand, report, scenario
     from ollama_gpu.console import print_json, print_table
 
-    choices = scenario.Choices(
-        model=model,
-        instance_type=instance_type,
-        slots=slots,
-        context=context,
-        rates=scenario.parse_rates(rates) if rates else None,
-        prompt_rate=prompt_rate,
-        figures=figures,
-    )
+    choices = _choices(model, instance_type, slots, context, rates, prompt_rate, figures)
     found = scenario.load(paths.locate(), env, choices)
     plan = found.plan(demand.of(users, think_seconds, prompt_tokens, answer_tokens, found.priors))
     if json:
@@ -115,17 +112,8 @@ def simulate(
         on = datetime.date.fromisoformat(date)
     except ValueError as error:
         raise UserError(f"--date {date} is no date.", "Write it as 2026-11-23.", status=2) from error
-    choices = scenario.Choices(
-        model=model,
-        instance_type=instance_type,
-        slots=slots,
-        context=context,
-        rates=scenario.parse_rates(rates) if rates else None,
-        prompt_rate=prompt_rate,
-        figures=figures,
-        boot_seconds=boot_seconds,
-        max_size=max_size,
-    )
+    choices = _choices(model, instance_type, slots, context, rates, prompt_rate, figures)
+    choices = replace(choices, boot_seconds=boot_seconds, max_size=max_size)
     found = scenario.load(paths.locate(), env, choices)
     asked = demand.of(users, think_seconds, prompt_tokens, answer_tokens, found.priors)
     day = Day(fewest, users)
@@ -141,3 +129,19 @@ def simulate(
     print_table(f"ENV={env}: {found.model.name}, a day hour by hour", report.DAY_COLUMNS, report.day_rows(values))
     print()
     print_table("The day", ("what", "how much", "why"), report.day_summary(values))
+
+
+def _choices(
+    model: str | None,
+    instance_type: str | None,
+    slots: int | None,
+    context: int | None,
+    rates: str | None,
+    prompt_rate: float | None,
+    figures: Path | None,
+) -> Choices:
+    """What both commands take."""
+    from ollama_gpu.capacity import scenario
+
+    measured = scenario.parse_rates(rates) if rates else None
+    return scenario.Choices(model, instance_type, slots, context, measured, prompt_rate, figures=figures)

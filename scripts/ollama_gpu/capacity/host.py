@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_gpu import role_variables
+from ollama_gpu import collection, role_variables
 from ollama_gpu.environments import Environment
 from ollama_gpu.instance_types import InstanceType
 from ollama_gpu.paths import Paths
@@ -62,7 +62,7 @@ def of(
 def _variables(paths: Paths) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for role in _ROLES:
-        folder = paths.repository / "ansible_collections" / "ollama" / "gpu" / "roles" / role
+        folder = collection.role(paths.repository, role)
         for part in ("defaults", "vars"):
             merged |= role_variables.load(folder / part / "main.yml") or {}
     return merged

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from ollama_gpu.options import Json
+
 
 def cost(
     env: Annotated[str, typer.Option("--env", help="Environment whose variables are priced.")] = "prod",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    json: Json = False,
 ) -> None:
     """What an environment costs a month, line by line: at its smallest, on a usual month, at its largest."""
     from ollama_gpu import contract, environments, paths

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from ollama_gpu.options import Json
+
 lab = typer.Typer(
     help="What stands in for the outside world on one machine: real packages, models and images, served locally.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @lab.command()
@@ -24,37 +24,27 @@ def supply(
     json: Json = False,
 ) -> None:
     """Make what is missing and serve it: engine, images, Ollama, a model, NVIDIA's toolkit, Open WebUI."""
-    import sys
-
     from ollama_gpu import paths
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.lab.docker import Docker
     from ollama_gpu.lab.places import locate
     from ollama_gpu.lab.supply import supply as make
-    from ollama_gpu.progress import progress_view
+    from ollama_gpu.progress import view_of_this_run
 
-    view = progress_view(console_is_terminal=sys.stderr.isatty(), quiet=False)
-    supplies = make(locate(paths.locate()), Docker(), view, anew or ())
-    if json:
-        print_json(supplies.variables())
-    else:
-        print_table("lab", ("variable", "value"), flatten(supplies.variables()))
+    supplies = make(locate(paths.locate()), Docker(), view_of_this_run(), anew or ())
+    print_values("lab", ("variable", "value"), supplies.variables(), json)
 
 
 @lab.command()
 def status(json: Json = False) -> None:
     """What is built, its versions, digests, sizes and addresses. Looks only."""
     from ollama_gpu import paths
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.lab import status as look
     from ollama_gpu.lab.docker import Docker
     from ollama_gpu.lab.places import locate
 
-    seen = look.read(locate(paths.locate()), Docker())
-    if json:
-        print_json(seen)
-    else:
-        print_table("lab", ("what", "seen"), flatten(seen))
+    print_values("lab", ("what", "seen"), look.read(locate(paths.locate()), Docker()), json)
 
 
 @lab.command()
@@ -68,16 +58,13 @@ def down(
     from dataclasses import asdict
 
     from ollama_gpu import paths
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.lab.docker import Docker
     from ollama_gpu.lab.places import locate
     from ollama_gpu.lab.removal import remove
 
     removed = asdict(remove(locate(paths.locate()), Docker(), cache))
-    if json:
-        print_json(removed)
-    else:
-        print_table("lab: removed", ("what", "names"), flatten(removed))
+    print_values("lab: removed", ("what", "names"), removed, json)
 
 
 data = typer.Typer(
@@ -97,10 +84,8 @@ def start(
     json: Json = False,
 ) -> None:
     """Start the stores with passwords and an authority of their own, or find them running."""
-    import sys
-
     from ollama_gpu import paths
-    from ollama_gpu.console import flatten, print_json, print_table
+    from ollama_gpu.console import print_values
     from ollama_gpu.lab import data as tier
     from ollama_gpu.lab import host_settings, images
     from ollama_gpu.lab.docker import Docker
@@ -108,7 +93,7 @@ def start(
     from ollama_gpu.progress import progress_view
 
     where = locate(paths.locate())
-    view = progress_view(console_is_terminal=sys.stderr.isatty(), quiet=True)
+    view = progress_view(console_is_terminal=False, quiet=True)
     docker, folder = Docker(), tier.folder(where, name)
     image = images.ensure(tier.IMAGE, host_settings.read(), docker, where.logs, view, force=False)
     secrets = tier.keep_secrets(folder)
@@ -119,10 +104,7 @@ def start(
         "authority": str(started.authority),
         "secrets": str(folder / "secrets"),
     }
-    if json:
-        print_json(described)
-    else:
-        print_table(name, ("what", "where"), flatten(described))
+    print_values(name, ("what", "where"), described, json)
 
 
 @data.command()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ollama_gpu import collection
 from ollama_gpu.paths import Paths
 
 
@@ -32,4 +33,4 @@ def locate(paths: Paths, environment: Mapping[str, str] | None = None) -> Places
     """The lab's folders; the cache is ``$XDG_CACHE_HOME/ollama-gpu``, by default ``~/.cache/ollama-gpu``."""
     values = os.environ if environment is None else environment
     root = Path(values.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Places(root / "ollama-gpu", paths.work / "lab", paths.repository / "ansible_collections" / "ollama" / "gpu")
+    return Places(root / "ollama-gpu", paths.work / "lab", collection.source(paths.repository))

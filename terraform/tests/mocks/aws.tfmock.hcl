@@ -1,4 +1,4 @@
-# What AWS would answer while a plan is made: enough for every module, no credentials.
+# What AWS would answer while a plan is made: enough for every module, whose own tests take it too; no credentials.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }

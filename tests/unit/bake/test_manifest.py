@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.bake.test_scrub import load
+from tests.unit.collection.programs import load
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def program(folder: Path, name: str, prints: str, status: int = 0) -> None:
 )
 def test_a_programs_own_words_are_its_version(programs: Path, name: str, key: str, prints: str, version: str) -> None:
     program(programs, name, prints)
-    assert load("manifest").versions()[key] == version
+    assert load("image_seal", "manifest").versions()[key] == version
 
 
 def test_what_is_not_installed_has_no_version(programs: Path) -> None:
-    found = load("manifest").versions()
+    found = load("image_seal", "manifest").versions()
     assert {found[name] for name in ("docker", "ollama", "haproxy", "nvidia_driver", "container_toolkit")} == {None}
 
 
@@ -60,7 +60,8 @@ def test_container_images_are_named_by_digest(programs: Path) -> None:
         {"Repository": "local", "Tag": "1", "Digest": "<none>", "ID": "sha256:02"},
     ]
     program(programs, "docker", "\n".join(map(json.dumps, rows)))
-    assert load("manifest").container_images() == {"r/owui@sha256:ab": "sha256:01", "local:1": "sha256:02"}
+    found = load("image_seal", "manifest").container_images()
+    assert found == {"r/owui@sha256:ab": "sha256:01", "local:1": "sha256:02"}
 
 
 def test_a_stopped_engine_leaves_what_was_known(
@@ -68,13 +69,13 @@ def test_a_stopped_engine_leaves_what_was_known(
 ) -> None:
     program(programs, "docker", "Cannot connect", status=1)
     (tmp_path / "image.json").write_text(json.dumps({"container_images": {"a": "b"}}))
-    load("manifest").main(["--existing", str(tmp_path / "image.json")])
+    load("image_seal", "manifest").main(["--existing", str(tmp_path / "image.json")])
     assert json.loads(capsys.readouterr().out)["container_images"] == {"a": "b"}
 
 
 def test_packages_that_are_removed_but_configured_do_not_count(programs: Path) -> None:
     program(programs, "dpkg-query", "haproxy 2.6.12-1 ii \nold:amd64 1.0 rc \nheld 2.0 hi ")
-    assert load("manifest").packages() == {"haproxy": "2.6.12-1", "held": "2.0"}
+    assert load("image_seal", "manifest").packages() == {"haproxy": "2.6.12-1", "held": "2.0"}
 
 
 def test_a_model_is_known_by_its_manifests_digest(tmp_path: Path) -> None:
@@ -82,4 +83,4 @@ def test_a_model_is_known_by_its_manifests_digest(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("{}")
     digest = hashlib.sha256(b"{}").hexdigest()
-    assert load("manifest").models(tmp_path) == {"gemma3:270m": f"sha256:{digest}"}
+    assert load("image_seal", "manifest").models(tmp_path) == {"gemma3:270m": f"sha256:{digest}"}

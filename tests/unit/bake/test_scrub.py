@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROLE = Path(__file__).resolve().parents[3] / "ansible_collections" / "ollama" / "gpu" / "roles" / "image_seal"
+from tests.unit.collection import programs
 
 
 @pytest.fixture(scope="module")
 def scrub() -> ModuleType:
-    return load("scrub")
-
-
-def load(name: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, ROLE / "files" / f"{name}.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return programs.load("image_seal", "scrub")
 
 
 GOES = (

@@ -25,9 +25,9 @@ from typing import Any
 import yaml
 
 from ollama_gpu.paths import locate
+from tests.unit.collection.programs import ROLES
 
-COLLECTION = locate().contract.parent.parent / "ansible_collections" / "ollama" / "gpu"
-ROLE = COLLECTION / "roles" / "gateway"
+ROLE = ROLES / "gateway"
 ANSIBLE = shutil.which("ansible-playbook", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 
 

@@ -1,4 +1,4 @@
-"""The programs that roles install, loaded by path: their names are no module names."""
+"""Where the roles lie, and the programs that they install, loaded by path: their names are no module names."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
+from ollama_gpu import collection
 from ollama_gpu.paths import locate
 
-ROLES = locate().contract.parent.parent / "ansible_collections" / "ollama" / "gpu" / "roles"
+ROLES = collection.source(locate().repository) / "roles"
 
 
 def load(role: str, program: str) -> ModuleType:
+    """A program of a role, with or without the ending .py."""
     folder, name = ROLES / role / "files", program.replace("-", "_")
     path = next(path for path in (folder / f"{program}.py", folder / program) if path.is_file())
     loader = SourceFileLoader(name, str(path))

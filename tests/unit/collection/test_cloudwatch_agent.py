@@ -14,8 +14,10 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.unit.collection.programs import ROLES
+
 REPOSITORY = Path(__file__).resolve().parents[3]
-ROLE = REPOSITORY / "ansible_collections" / "ollama" / "gpu" / "roles" / "cloudwatch_agent"
+ROLE = ROLES / "cloudwatch_agent"
 CONTRACT = yaml.safe_load((REPOSITORY / "contract" / "instance.yaml").read_text())
 OURS = json.loads((REPOSITORY / "tests" / "data" / "cloudwatch-agent-configuration.schema.json").read_text())
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
-ROLE = Path(__file__).resolve().parents[3] / "ansible_collections/ollama/gpu/roles/open_webui"
+from tests.unit.collection.programs import ROLES
+
+ROLE = ROLES / "open_webui"
 ASKED = (
     "BYPASS_EMBEDDING_AND_RETRIEVAL",
     "RAG_EMBEDDING_CONTENT_PREFIX",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -13,15 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.unit.collection.programs import ROLES, load
+
 REPOSITORY = Path(__file__).resolve().parents[3]
-ROLE = REPOSITORY / "ansible_collections" / "ollama" / "gpu" / "roles" / "gpu_metrics"
+ROLE = ROLES / "gpu_metrics"
 PROGRAM = ROLE / "files" / "ollama-gpu-metrics"
 PAGE = (REPOSITORY / "tests" / "data" / "haproxy-metrics.txt").read_text()
 CONTRACT = yaml.safe_load((REPOSITORY / "contract" / "instance.yaml").read_text())
@@ -31,12 +31,7 @@ OURS = {
     if metric["made_by"] in ("gpu_metrics", "gateway_page")
 }
 
-loader = SourceFileLoader("ollama_gpu_metrics", str(PROGRAM))
-spec = importlib.util.spec_from_loader(loader.name, loader)
-assert spec is not None
-metrics = importlib.util.module_from_spec(spec)
-sys.modules[loader.name] = metrics  # dataclasses look their module up
-loader.exec_module(metrics)
+metrics = load("gpu_metrics", "ollama-gpu-metrics")
 
 # Written after nvidia-smi(1) for "--format=csv,noheader,nounits", an A10G and a T4 whose ECC is off; not recorded.
 TWO_GPUS = """\

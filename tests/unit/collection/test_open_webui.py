@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-FILES = Path(__file__).resolve().parents[3] / "ansible_collections/ollama/gpu/roles/open_webui/files"
+from tests.unit.collection.programs import ROLES
+
+FILES = ROLES / "open_webui" / "files"
 
 
 def load(path: Path) -> ModuleType:

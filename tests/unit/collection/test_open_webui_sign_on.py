@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from ollama_gpu.paths import locate
+from tests.unit.collection import programs
 
 ROOT = locate().repository
-ROLE = ROOT / "ansible_collections" / "ollama" / "gpu" / "roles" / "open_webui"
+ROLE = programs.ROLES / "open_webui"
 ANSIBLE = ROOT / ".venv" / "bin" / "ansible-playbook"
 DISCOVERY = "https://login.example.org/realms/staff/.well-known/openid-configuration"
 URL = "https://chat.example.org"

@@ -66,7 +66,7 @@ def _program() -> bytes:
 @cache
 def _agent() -> tuple[str, str]:
     """Where the role cloudwatch_agent has the agent's configuration, and where the agent's package has the agent."""
-    role = collection.source(locate().repository) / "roles" / "cloudwatch_agent" / "vars" / "main.yml"
+    role = collection.role(locate().repository, "cloudwatch_agent") / "vars" / "main.yml"
     variables = yaml.safe_load(role.read_text(encoding="utf-8"))
     return (
         str(variables["_cloudwatch_agent_configuration"]),

@@ -1,11 +1,7 @@
 # An existing VPC: two zones, a subnet of each kind in each.
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-  mock_data "aws_partition" {
-    defaults = { partition = "aws" }
-  }
+  source = "../../tests/mocks"
+
   mock_data "aws_vpc" {
     defaults = { cidr_block = "172.20.0.0/16", enable_dns_hostnames = true, enable_dns_support = true, id = "vpc-1" }
   }
@@ -42,24 +38,13 @@ override_data {
 }
 
 variables {
-  cidr         = "10.40.0.0/16"
-  client_cidrs = ["0.0.0.0/0"]
   existing = {
     data_subnet_ids    = ["subnet-data-a", "subnet-data-b"]
     private_subnet_ids = ["subnet-private-a", "subnet-private-b"]
     public_subnet_ids  = ["subnet-public-a", "subnet-public-b"]
     vpc_id             = "vpc-1"
   }
-  flow_log_group          = "/test/flow"
-  flow_log_retention_days = 90
-  kms_key_arn             = "arn:aws:kms:us-east-1:123456789012:key/logs"
-  name                    = "test"
-  nat_per_zone            = true
-  ports                   = yamldecode(file("../../../contract/instance.yaml")).ports
-  region                  = "us-east-1"
-  ssh_cidrs               = []
-  zone_count              = 3
-  zones                   = []
+  ports = yamldecode(file("../../../contract/instance.yaml")).ports
 }
 
 # Requirement 9.3

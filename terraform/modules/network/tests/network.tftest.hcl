@@ -1,19 +1,8 @@
 # Computed values are known already in the plan, so that what is wired to what can be compared.
 mock_provider "aws" {
+  source          = "../../tests/mocks"
   override_during = plan
 
-  mock_data "aws_availability_zones" {
-    defaults = { names = ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d"] }
-  }
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "123456789012" }
-  }
-  mock_data "aws_iam_policy_document" {
-    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
-  }
-  mock_data "aws_partition" {
-    defaults = { partition = "aws" }
-  }
   mock_data "aws_vpc" {
     defaults = { enable_dns_hostnames = true, enable_dns_support = true }
   }
@@ -53,19 +42,8 @@ mock_provider "aws" {
 }
 
 variables {
-  cidr                    = "10.40.0.0/16"
-  client_cidrs            = ["0.0.0.0/0"]
-  existing                = null
-  flow_log_group          = "/test/flow"
-  flow_log_retention_days = 90
-  kms_key_arn             = "arn:aws:kms:us-east-1:123456789012:key/logs"
-  name                    = "test"
-  nat_per_zone            = true
-  ports                   = yamldecode(file("../../../contract/instance.yaml")).ports
-  region                  = "us-east-1"
-  ssh_cidrs               = []
-  zone_count              = 3
-  zones                   = []
+  existing = null
+  ports    = yamldecode(file("../../../contract/instance.yaml")).ports
 }
 
 # Requirement 8.1, 9.3

@@ -25,10 +25,12 @@ from typing import Any
 import boto3
 import pytest
 
+from ollama_gpu import collection
 from ollama_gpu.embedded_aws.process import answers
+from ollama_gpu.paths import locate
 
-REPOSITORY = Path(__file__).resolve().parents[4]
-COLLECTION = REPOSITORY / "ansible_collections" / "ollama" / "gpu"
+REPOSITORY = locate().repository
+COLLECTION = collection.source(REPOSITORY)
 PROGRAM = COLLECTION / "roles" / "boot" / "files" / "ollama-gpu-boot"
 REGION = "us-east-1"
 TOKEN = "made-up-session-token"  # what the metadata service below gives and asks for

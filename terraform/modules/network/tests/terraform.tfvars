@@ -1,0 +1,13 @@
+# The network that the tests beside this file change one thing of at a time.
+
+cidr                    = "10.40.0.0/16"
+client_cidrs            = ["0.0.0.0/0"]
+flow_log_group          = "/test/flow"
+flow_log_retention_days = 90
+kms_key_arn             = "arn:aws:kms:us-east-1:123456789012:key/logs"
+name                    = "test"
+nat_per_zone            = true
+region                  = "us-east-1"
+ssh_cidrs               = []
+zone_count              = 3
+zones                   = []

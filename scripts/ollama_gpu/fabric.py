@@ -56,6 +56,8 @@ class Fabric:
 
     def plan(self, *, destroy: bool = False) -> SavedPlan:
         """Plan into a file that only this user can read; nothing is changed."""
+        if not (destroy or self._release):
+            raise ValueError("a plan without a release would take the instances' settings away")
         path = self.folder / ("destroy.tfplan" if destroy else "apply.tfplan")
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)

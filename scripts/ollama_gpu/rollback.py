@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
-from ollama_gpu import deploy, environments, images, release_archive, release_records
+from ollama_gpu import deploy, images, recorded_release, release_records
 from ollama_gpu.approval import Approval
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
 from ollama_gpu.errors import UserError
-from ollama_gpu.paths import Paths
 from ollama_gpu.progress import ProgressView
 from ollama_gpu.release_records import Record
-from ollama_gpu.releases import Release
 
 
 def run(context: Context, to: int | None, approval: Approval, view: ProgressView) -> dict[str, Any]:
@@ -32,16 +29,7 @@ def run(context: Context, to: int | None, approval: Approval, view: ProgressView
         )
     note(f"rollback: to release {target.number}, {target.release} of {target.began:%Y-%m-%d %H:%M} UTC, {target.image}")
     _require_image(context, target)
-    folder = context.paths.environment(context.environment.name) / "releases"
-    tree = release_archive.unpack(release_archive.fetch(context, target.archive_sha256), folder)
-    paths = Paths(tree, context.paths.work)
-    past = replace(
-        context,
-        paths=paths,
-        environment=environments.load(paths, context.environment.name),
-        instance_settings=settings(target.instance, context.instance_settings),
-    )
-    release = Release(target.release, target.collection_sha256, target.open_webui, archive=None, image=target.image)
+    past, release = recorded_release.of(context, target)
     return deploy.again(context, past, release, target.number, approval, view)
 
 
@@ -59,15 +47,6 @@ def previous(records: Iterable[Record]) -> Record:
         "There is nothing to go back to.",
         status=2,
     )
-
-
-def settings(then: dict[str, Any] | None, now: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Terraform's variable `instance`: the roles' variables of then; where ENV=local's AWS answers is of now."""
-    if "endpoint_url" not in {**(then or {}), **(now or {})}:
-        return then
-    if not then or not now:
-        return now  # the lab has come or gone since
-    return {**then, "endpoint_url": now["endpoint_url"]}
 
 
 def _require_image(context: Context, target: Record) -> None:

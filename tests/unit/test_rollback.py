@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ollama_gpu.errors import UserError
+from ollama_gpu.recorded_release import settings
 from ollama_gpu.release_records import Record
-from ollama_gpu.rollback import previous, settings
+from ollama_gpu.rollback import previous
 
 
 def record(number: int, release: str, outcome: str = "deployed", **more: Any) -> Record:

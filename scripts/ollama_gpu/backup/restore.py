@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from ollama_gpu import recorded_release, release_records
 from ollama_gpu.approval import Approval
 from ollama_gpu.console import note
 from ollama_gpu.context import Context
+from ollama_gpu.errors import UserError
 from ollama_gpu.fabric import Fabric
 from ollama_gpu.progress import ProgressView
 
@@ -95,10 +97,18 @@ def _bucket_metadata(arn: str) -> dict[str, str]:
 def settle(context: Context, protected: Protected, approval: Approval, view: ProgressView) -> None:
     """Terraform's state learns which server has the name now, and the server what its restore left out.
 
-    Raises UserError when the plan is not approved or fails: the data are back all the same, and this can be repeated.
+    The plan is of the release that stands, whatever this checkout is. Raises UserError when it is not approved or
+    fails: the data are back all the same, and this can be repeated.
     """
     server = database.name_of(protected.resources["database"])
-    fabric = Fabric(context, view)
+    record = release_records.last_deployed(context)
+    if record is None:
+        raise UserError(
+            f"No deploy of {context.environment.name} has come to its end: nobody knows which release to settle.",
+            f"Deploy it: make deploy ENV={context.environment.name}",
+        )
+    past, release = recorded_release.of(context, record)
+    fabric = Fabric(past, view, release)
     fabric.init()
     fabric.adopt(database.ADDRESS, server)
     plan = fabric.plan()

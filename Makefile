@@ -106,8 +106,8 @@ gpu-figures: setup ## as root on a GPU host: measure its GPU for the planner (MO
 requirements: setup ## the fifty criteria, the tests that prove each, and their last results
 	@.venv/bin/python -m tests.requirements $(JSON_FLAG)
 
-bench: setup ## measure plan, apply, destroy, the driver's overhead
-	@.venv/bin/python -m tests.bench $(JSON_FLAG)
+bench: setup ## measure deploys, the driver, the image, the gateway, streams, memory, the simulator (PARTS="serving capacity")
+	@.venv/bin/python -m tests.bench $(PARTS) $(JSON_FLAG)
 
 soak: setup ## an hour of mixed chats with kills, a refresh, a rollback inside: what fails, what leaks (SOAK_MINUTES=60)
 	@.venv/bin/python -m tests.soak $(if $(SOAK_MINUTES),--minutes $(SOAK_MINUTES)) $(JSON_FLAG)

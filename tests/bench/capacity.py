@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from typing import Any
 
+from ollama_gpu import instance_types
 from ollama_gpu.capacity import engine, priors, simulation
+from ollama_gpu.capacity import host as hosts
 from ollama_gpu.capacity.day import Day
 from ollama_gpu.capacity.demand import Demand
 from ollama_gpu.capacity.host import Host
@@ -25,10 +27,17 @@ from ollama_gpu.capacity.priors import Added, Priors
 from ollama_gpu.capacity.quantiles import Quantiles
 from ollama_gpu.capacity.scaling import Policies
 from ollama_gpu.capacity.simulation import Service
-from ollama_gpu.verify import Door
+from ollama_gpu.chat import Door
+from tests.bench.measure import say
 from tests.bench.streams import RETRY_SECONDS, Answer, Figures, measure
+from tests.serving import fleet
+from tests.serving.conftest import Serving, running
 from tests.serving.traffic import MODEL, Session, sign_in
 
+USERS = 12
+MINUTES = 3.0
+THINK_SECONDS = 5.0
+TOKENS = 60
 _DAYS = 20  # simulated with as many seeds: a run of minutes is a small sample
 _ASKED = "Tell me about the sea."
 
@@ -155,27 +164,30 @@ class _Chatter:
         self._session.close()
 
 
-def main(arguments: Sequence[str]) -> int:
-    from ollama_gpu import instance_types, secret_values
-    from ollama_gpu.capacity import host as hosts
-    from ollama_gpu.context import open_context
-    from ollama_gpu.lab.plane import Plane
-
-    parser = ArgumentParser(prog="python -m tests.bench.capacity")
-    parser.add_argument("--users", type=int, default=12)
-    parser.add_argument("--minutes", type=float, default=3)
-    parser.add_argument("--think", type=float, default=5)
-    parser.add_argument("--tokens", type=int, default=60)
-    parser.add_argument("--instances", type=int, default=2)
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(arguments)
-    context = open_context("local")
-    administrator = secret_values.administrator(context.environment, context.contract, context.aws)
-    door = Plane(context).door
+def figures(
+    serving: Serving, users: int = USERS, minutes: float = MINUTES, think: float = THINK_SECONDS, tokens: int = TOKENS
+) -> dict[str, Any]:
+    """The lab as it is, its fleet neither grown nor mended meanwhile. Takes ``minutes`` and about three more."""
+    context = serving.context
     # one engine an instance, whatever its type has: the lab has no GPU
     host = hosts.of(context.paths, context.environment, instance_types.of("g5.xlarge"))
-    token = sign_in(door, administrator)
-    found = compare(door, token, host, given.instances, given.users, given.minutes, given.think, given.tokens)
+    token = sign_in(serving.door, serving.administrator)
+    with fleet.suspended(serving, "AlarmNotification"), fleet.suspended(serving, "HealthCheck"):
+        instances = len(serving.healthy())
+        say(f"capacity: {instances} instances of {host.all_slots} slots, {users} users for {minutes:g} minutes")
+        found = compare(serving.door, token, host, instances, users, minutes, think, tokens)
+    return {f"capacity, {users} users: {name.replace('_', ' ')}": value for name, value in found.items()}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = ArgumentParser(prog="python -m tests.bench.capacity")
+    parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--think", type=float, default=THINK_SECONDS)
+    parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    found = figures(running(), given.users, given.minutes, given.think, given.tokens)
     if given.json:
         print(json.dumps(found, indent=2))
         return 0

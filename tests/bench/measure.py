@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
@@ -54,6 +55,13 @@ def watch(root: int, peaks: dict[str, float], done: threading.Event) -> None:
                     sums[process.name()[:24]] += process.memory_info().rss / 2**20
         for name, total in sums.items():
             peaks[name] = max(peaks[name], total)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that ``share`` of all are not greater than; ValueError without any."""
+    if not values:
+        raise ValueError("no values, no quantile")
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def say(text: str) -> None:

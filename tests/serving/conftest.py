@@ -9,7 +9,9 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,14 +93,19 @@ class Serving:
         return self.run(instance, "sh", "-c", '"$@" || true', "sh", *command)
 
 
-@pytest.fixture(scope="session")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    if os.environ.get("OLLAMA_GPU_SERVING") == "running":
-        context = open_context("local")
-        driver = Driver(context.paths.work)
-        yield Serving(driver, context, _outputs(driver), Docker())
-        return
-    work = tmp_path_factory.mktemp("serving")
+def running() -> Serving:
+    """The ENV=local that runs from this checkout."""
+    context = open_context("local")
+    driver = Driver(context.paths.work)
+    return Serving(driver, context, _outputs(driver), Docker())
+
+
+@contextmanager
+def isolated(work: Path) -> Iterator[Driver]:
+    """A driver for an ENV=local in a folder and at ports of its own, which this process takes for its own meanwhile.
+
+    What was deployed is destroyed at the end; AssertionError when that fails.
+    """
     ports = {HTTPS_VARIABLE: str(free_port()), HTTP_VARIABLE: str(free_port())}
     driver = Driver(work, ports)
     with pytest.MonkeyPatch.context() as patch:
@@ -106,15 +113,24 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         for name, value in ports.items():
             patch.setenv(name, value)
         try:
-            deployed = driver.make("deploy", "ENV=local", "JSON=1", seconds=DEPLOY_SECONDS)
-            assert deployed.status == 0, deployed.err
-            print(deployed.err)
-            yield Serving(driver, open_context("local"), deployed.json, Docker())
+            yield driver
         finally:
             destroyed = driver.make("destroy", "ENV=local", seconds=900)
             if destroyed.status != 0:
                 driver.run("local-down", seconds=300)
         assert destroyed.status == 0, destroyed.err
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    if os.environ.get("OLLAMA_GPU_SERVING") == "running":
+        yield running()
+        return
+    with isolated(tmp_path_factory.mktemp("serving")) as driver:
+        deployed = driver.make("deploy", "ENV=local", "JSON=1", seconds=DEPLOY_SECONDS)
+        assert deployed.status == 0, deployed.err
+        print(deployed.err)
+        yield Serving(driver, open_context("local"), deployed.json, Docker())
 
 
 @pytest.fixture(scope="session")

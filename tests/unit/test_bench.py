@@ -1,8 +1,23 @@
-"""The bench reads molecule's steps from what it says as it goes."""
+"""What the bench makes of what was said and measured, and the programs that it runs inside an instance."""
 
 from __future__ import annotations
 
-from tests.bench import image
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import faults, gateway, image, lab, memory, open_webui
+from tests.bench.instance import PROGRAMS
+from tests.serving.conftest import free_port
 
 SAID = """
 INFO     [default > discovery] scenario test matrix: converge, idempotence, verify
@@ -22,3 +37,152 @@ def test_a_step_lasts_from_its_first_line_to_its_last_and_changes_what_the_host_
     seconds, changed = image.steps((float(second), line) for second, line in enumerate(SAID.splitlines(keepends=True)))
     assert seconds == {"converge": 2.0, "idempotence": 3.0}
     assert changed == {"converge": 82, "idempotence": 3}
+
+
+def test_the_gateway_adds_what_the_pairs_differ_by() -> None:
+    found = gateway.added([[100.0, 101.0]] * 98 + [[100.0, 150.0], [300.0, 301.0]])
+    assert found["median_of_differences"] == 1.0
+    assert (found["direct_p50"], found["gateway_p50"], found["added_p50"]) == (100.0, 101.0, 1.0)
+    assert (found["direct_p99"], found["gateway_p99"], found["added_p99"]) == (100.0, 150.0, 50.0)
+
+
+def test_a_stream_that_never_began_counts_as_the_slowest() -> None:
+    good = {"first": 0.1, "total": 3.4, "failure": ""}
+    told = {"begun": 20, "seconds": 10.0, "processor_seconds": {"open-webui-8181": 4.0, "clients": 1.0}}
+    found = open_webui.row(
+        8, told | {"chats": [good] * 18 + [{"first": None, "total": None, "failure": "TimeoutError"}] * 2}
+    )
+    assert (found["first_token_p50_s"], found["first_token_p95_s"], found["failed"]) == (0.1, None, 2)
+    assert not found["below_limit"]
+    assert found["open_webui_cpu_ms_a_chat"] == 200
+    assert open_webui.row(8, told | {"chats": [good] * 20})["below_limit"]
+
+
+@pytest.mark.parametrize(
+    ("below", "said"),
+    [([True, True, False], "8"), ([False], "none"), ([True, True], "8 or more: none tried was too many")],
+)
+def test_the_most_streams_are_the_last_below_the_limit(below: list[bool], said: str) -> None:
+    rows = [{"streams": number, "below_limit": each} for number, each in zip((4, 8, 16), below, strict=False)]
+    assert open_webui.most(rows) == said
+
+
+def test_memory_is_told_by_program() -> None:
+    found = memory.programs(
+        [
+            "102400 ollama@0.service /opt/ollama/current/bin/ollama serve",
+            "512000 ollama@0.service /opt/ollama/0.24.0/bin/ollama runner --ollama-engine --model a",
+            "102400 ollama@0.service /opt/ollama/0.24.0/bin/ollama runner --ollama-engine --model b",
+            "38912 open-webui@8081.service docker run --rm --entrypoint python3 x /usr/lib/open-webui/serve.py",
+            "307200 - python3 /usr/local/lib/ollama-gpu/open-webui/serve.py",
+            "10240 haproxy.service /usr/sbin/haproxy -Ws",
+            "10240 haproxy.service /usr/sbin/haproxy -sf 96",
+        ]
+    )
+    assert found == {
+        "Ollama's runners": 600.0,
+        "Open WebUI's process": 300.0,
+        "Ollama's server": 100.0,
+        "open-webui@8081": 38.0,
+        "gateway": 20.0,
+    }
+
+
+def test_faults_are_those_of_the_newest_log_that_has_some(tmp_path: Path) -> None:
+    assert "make test" in faults.figures(tmp_path)["faults"]
+    for age, (name, text) in enumerate([("unit", "12 passed"), ("serving", ROW), ("faults", ROW.replace("6", "7"))]):
+        log = tmp_path / f"{name}.log"
+        log.write_text(f"fault: of people\n{text}\n", encoding="utf-8")
+        os.utime(log, (1_000_000_000 - age, 1_000_000_000 - age))
+    assert faults.figures(tmp_path) == {
+        "faults, measured by serving.log of 2001-09-09 01:46 UTC": [{"fault": "gateway killed", "failed": 6}]
+    }
+
+
+ROW = '{"fault": "gateway killed", "failed": 6}'
+
+
+BAKE = """
+TASK [Say what there is to do] *************************************************
+ok: [localhost] =>
+    msg: 'ollama-gpu-host-474d: its container image exists, the embedded AWS
+        does not know it yet'
+
+TASK [Keep it] *****************************************************************
+"""
+
+
+def test_a_deploy_tells_whether_it_had_an_image() -> None:
+    assert lab.planned(BAKE) == "its container image exists, the embedded AWS does not know it yet"
+
+
+def test_clients_measure_the_first_token_and_count_who_was_refused() -> None:
+    """People at a server that answers by the API's events: the first token after 0.1 s, every fourth refused."""
+
+    async def told() -> dict[str, Any]:
+        asked = 0
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal asked
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while head := await reader.readuntil(b"\r\n\r\n"):
+                    assert b"Bearer secret" in head
+                    await reader.readexactly(int(head.lower().split(b"content-length:")[1].split()[0]))
+                    asked += 1
+                    if asked % 4 == 0:
+                        writer.write(b"HTTP/1.1 503 -\r\nContent-Length: 0\r\n\r\n")
+                        continue
+                    writer.write(b"HTTP/1.1 200 -\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    for wait, event in ((0.0, ROLE), (0.1, WORD), (0.0, b"data: [DONE]\n\n")):
+                        await asyncio.sleep(wait)
+                        writer.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+                    writer.write(b"0\r\n\r\n")
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            question = {
+                "token": "secret", "model": "m", "ports": [port], "streams": 3, "tokens": 1,
+                "answer_seconds": 0.1, "seconds": 0.5, "pids": {},
+            }  # fmt: skip
+            client = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", PROGRAMS / "streams.py",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            out, _ = await client.communicate(json.dumps(question).encode())
+            return dict(json.loads(out)) | {"asked": asked}
+
+    found = asyncio.run(told())
+    assert found["begun"] == found["asked"]
+    assert {chat["failure"] for chat in found["chats"]} == {"", "status 503"}
+    assert all(0.1 <= chat["first"] <= chat["total"] < 0.5 for chat in found["chats"] if not chat["failure"])
+
+
+ROLE = b'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}]}\n\n'
+WORD = b'data: {"choices": [{"delta": {"content": " sea"}}]}\n\n'
+
+
+def test_the_stand_in_paces_its_tokens() -> None:
+    port = free_port()
+    settings = {"port": port, "gateway": 1, "first_token_seconds": 0.05, "tokens_per_second": 50}
+    running = subprocess.Popen(
+        [sys.executable, "-I", PROGRAMS / "stand_in.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdin is not None
+    assert running.stdout is not None
+    with running:
+        running.stdin.write(json.dumps(settings) + "\n")
+        running.stdin.flush()
+        assert json.loads(running.stdout.readline())["pid"] == running.pid
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        began = time.monotonic()
+        connection.request("POST", "/api/chat", json.dumps({"model": "m", "options": {"num_predict": 6}}))
+        answer = connection.getresponse()
+        first = time.monotonic() - began
+        lines = [json.loads(line) for line in answer.read().splitlines()]
+        took = time.monotonic() - began
+        connection.close()
+        running.stdin.close()
+        assert len(json.loads(running.stdout.readline())["late"]) == 1
+    assert first >= 0.05
+    assert took >= 0.05 + 5 / 50
+    assert [line["done"] for line in lines] == [False] * 6 + [True]

@@ -1,0 +1,125 @@
+"""Run inside an instance: so many people who chat without a pause with processes of Open WebUI, each on a stream.
+
+Given on standard input: token (who is signed in), model, ports, streams, tokens (of an answer), answer_seconds (how
+long one takes), seconds (how long chats are begun), pids (by name, of whom to tell the processor seconds). Prints each
+chat that was begun once all streams ran, in seconds. Stands alone: the standard library only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from typing import Any
+
+PATIENCE_SECONDS = 60.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Failed(Exception):
+    """A chat that did not end well; the text says how."""
+
+
+class Person:
+    """One who asks, reads the answer to its end, and asks again, on one connection."""
+
+    def __init__(self, port: int, token: str, body: bytes) -> None:
+        head = f"POST /api/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+        more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._port, self._request = port, (head + more).encode() + body
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def chat(self) -> dict[str, Any]:
+        """Seconds to the first token and to the end, and why it failed if it did."""
+        began = time.monotonic()
+        told: dict[str, Any] = {"began": began, "first": None, "total": None, "failure": ""}
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                if self._connection is None:
+                    self._connection = await asyncio.open_connection("127.0.0.1", self._port)
+                reader, writer = self._connection
+                writer.write(self._request)
+                await self._read(reader, began, told)
+            told["total"] = time.monotonic() - began
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, Failed) as error:
+            told["failure"] = str(error) if isinstance(error, Failed) else type(error).__name__
+            self.close()
+        return told
+
+    async def _read(self, reader: asyncio.StreamReader, began: float, told: dict[str, Any]) -> None:
+        status = (await reader.readline()).split(b" ")
+        if len(status) < 2 or status[1] != b"200":
+            raise Failed(f"status {status[1].decode()}" if len(status) > 1 else "no answer")
+        while line := await reader.readline():
+            if line.startswith(b"data: [DONE]"):
+                break
+            if told["first"] is None and line.startswith(b"data: {") and content(line):
+                told["first"] = time.monotonic() - began
+        if told["first"] is None or not line:
+            raise Failed("an answer without an end")
+        while await reader.readline() not in (b"0\r\n", b""):  # the last chunk, which is empty
+            pass
+        await reader.readline()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection[1].close()
+            self._connection = None
+
+
+def content(line: bytes) -> bool:
+    """Whether an event has some of the answer's text."""
+    event = json.loads(line[len(b"data: ") :])
+    if "error" in event:
+        raise Failed("an error instead of an answer")
+    return any(choice.get("delta", {}).get("content") for choice in event.get("choices", []))
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+async def main() -> None:
+    asked = json.load(sys.stdin)
+    question = {
+        "model": asked["model"],
+        "messages": [{"role": "user", "content": "Tell me about the sea."}],
+        "stream": True,
+        "max_tokens": asked["tokens"],
+    }
+    body = json.dumps(question).encode()
+    pids = asked["pids"] | {"clients": os.getpid()}
+    before = {name: processor_seconds(pid) for name, pid in pids.items()}
+    began = time.monotonic()
+    end = began + asked["answer_seconds"] + asked["seconds"]
+    chats: list[dict[str, Any]] = []
+
+    async def work(number: int) -> None:
+        person = Person(asked["ports"][number % len(asked["ports"])], asked["token"], body)
+        await asyncio.sleep(asked["answer_seconds"] * number / asked["streams"])  # they come one after the other
+        while time.monotonic() < end:
+            chats.append(await person.chat())
+        person.close()
+
+    await asyncio.gather(*(work(number) for number in range(asked["streams"])))
+    seconds = time.monotonic() - began
+    used = {name: processor_seconds(pid) - before[name] for name, pid in pids.items()}
+    all_ran = began + asked["answer_seconds"]
+    print(
+        json.dumps(
+            {
+                "chats": [chat for chat in chats if chat["began"] >= all_ran],
+                "begun": len(chats),
+                "seconds": seconds,
+                "processor_seconds": used,
+            }
+        )
+    )
+
+
+asyncio.run(main())

@@ -60,7 +60,19 @@ def levels(instance: Instance, token: str, processes: int) -> list[dict[str, Any
             rows.append(level(instance, token, ports, programs, streams))
             if not rows[-1]["below_limit"]:
                 break
-    return rows
+        while (middle := between(rows)) is not None:
+            say(f"streams: {middle} on {processes} of Open WebUI's processes")
+            rows.append(level(instance, token, ports, programs, middle))
+    return sorted(rows, key=lambda each: int(each["streams"]))
+
+
+def between(rows: Sequence[dict[str, Any]]) -> int | None:
+    """What to try next between the most that was below the limit and the fewest beyond; None when that is near."""
+    beyond = min((each["streams"] for each in rows if not each["below_limit"]), default=None)
+    if beyond is None:
+        return None
+    good = max((each["streams"] for each in rows if each["below_limit"] and each["streams"] < beyond), default=0)
+    return (good + beyond) // 2 if good and beyond - good > good // 4 else None
 
 
 def level(
@@ -97,6 +109,7 @@ def row(streams: int, told: dict[str, Any]) -> dict[str, Any]:
         "below_limit": p95 < LIMIT_SECONDS,
         "tokens_per_second_a_stream": round(rate(good), 1),
         "open_webui_cpu_ms_a_chat": round(1000 * processes / max(1, told["begun"])),
+        "processors": told["processors"],
         "cores": {name: round(seconds / told["seconds"], 2) for name, seconds in used.items()},
     }
 
@@ -113,10 +126,11 @@ def rate(chats: Sequence[dict[str, Any]]) -> float:
 
 
 def most(rows: Sequence[dict[str, Any]]) -> str:
-    """The last number below the limit, and what ended the search."""
-    good = [each["streams"] for each in rows if each["below_limit"]]
-    found = str(good[-1]) if good else "none"
-    return found if len(good) < len(rows) else f"{found} or more: none tried was too many"
+    """The most below the fewest that were too many, and whether there were any."""
+    beyond = min((each["streams"] for each in rows if not each["below_limit"]), default=math.inf)
+    good = max((each["streams"] for each in rows if each["streams"] < beyond), default=None)
+    found = "none" if good is None else str(good)
+    return found if math.isfinite(beyond) else f"{found} or more: none tried was too many"
 
 
 @contextmanager

@@ -41,14 +41,21 @@ def test_a_step_lasts_from_its_first_line_to_its_last_and_changes_what_the_host_
 
 def test_the_gateway_adds_what_the_pairs_differ_by() -> None:
     found = gateway.added([[100.0, 101.0]] * 98 + [[100.0, 150.0], [300.0, 301.0]])
-    assert found["median_of_differences"] == 1.0
+    assert (found["added_median_of_pairs"], found["added_median_of_pairs_interval"]) == (1.0, [1.0, 1.0])
     assert (found["direct_p50"], found["gateway_p50"], found["added_p50"]) == (100.0, 101.0, 1.0)
     assert (found["direct_p99"], found["gateway_p99"], found["added_p99"]) == (100.0, 150.0, 50.0)
 
 
+def test_a_cost_that_noise_hides_has_an_interval_with_nothing_in_it() -> None:
+    found = gateway.added([[100.0 + 37 * n % 90, 100.4 + 53 * n % 90] for n in range(100)])
+    low, high = found["added_median_of_pairs_interval"]  # type: ignore[misc]
+    assert low < 0 < high
+
+
 def test_a_stream_that_never_began_counts_as_the_slowest() -> None:
     good = {"first": 0.1, "total": 3.4, "failure": ""}
-    told = {"begun": 20, "seconds": 10.0, "processor_seconds": {"open-webui-8181": 4.0, "clients": 1.0}}
+    told: dict[str, Any] = {"begun": 20, "seconds": 10.0, "processors": 2}
+    told["processor_seconds"] = {"open-webui-8181": 4.0, "clients": 1.0, "whole machine": 9.0}
     found = open_webui.row(
         8, told | {"chats": [good] * 18 + [{"first": None, "total": None, "failure": "TimeoutError"}] * 2}
     )
@@ -65,6 +72,19 @@ def test_a_stream_that_never_began_counts_as_the_slowest() -> None:
 def test_the_most_streams_are_the_last_below_the_limit(below: list[bool], said: str) -> None:
     rows = [{"streams": number, "below_limit": each} for number, each in zip((4, 8, 16), below, strict=False)]
     assert open_webui.most(rows) == said
+
+
+def test_the_limit_is_searched_between_the_last_good_and_the_first_bad_level() -> None:
+    tried = [(64, True), (128, True), (256, False)]
+
+    def following(*more: tuple[int, bool]) -> int | None:
+        return open_webui.between([{"streams": n, "below_limit": good} for n, good in [*tried, *more]])
+
+    assert following() == 192
+    assert following((192, False)) == 160
+    assert following((192, False), (160, True)) is None
+    assert open_webui.between([{"streams": 256, "below_limit": True}]) is None
+    assert open_webui.between([{"streams": 4, "below_limit": False}]) is None
 
 
 def test_memory_is_told_by_program() -> None:
@@ -153,6 +173,8 @@ def test_clients_measure_the_first_token_and_count_who_was_refused() -> None:
 
     found = asyncio.run(told())
     assert found["begun"] == found["asked"]
+    used = found["processor_seconds"]
+    assert 0 < used["clients"] <= used["whole machine"] <= found["processors"] * found["seconds"] * 1.5
     assert {chat["failure"] for chat in found["chats"]} == {"", "status 503"}
     assert all(0.1 <= chat["first"] <= chat["total"] < 0.5 for chat in found["chats"] if not chat["failure"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +33,7 @@ class Command:
     @property
     def words(self) -> list[str]:
         """The command itself: without `sudo`, the program's folder, and what it reads."""
-        rest = self.text.split(" < FILE")[0].split()[len(self._assigned()) :]
+        rest = _split(self.text.split(" < FILE")[0])[len(self._assigned()) :]
         if rest[:1] == ["sudo"]:
             rest = rest[1:]
         return [Path(rest[0]).name, *rest[1:]] if rest else []
@@ -43,11 +44,19 @@ class Command:
 
     def _assigned(self) -> list[str]:
         found = []
-        for word in self.text.split():
+        for word in _split(self.text):
             if not ASSIGNED.fullmatch(word):
                 break
             found.append(word)
         return found
+
+
+def _split(text: str) -> list[str]:
+    """As the shell does; a line that quotes another program's language is parted at its spaces."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
 
 
 @cache

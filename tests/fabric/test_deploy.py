@@ -133,7 +133,7 @@ def test_no_secret_value_is_in_state_logs_or_any_file_of_the_driver(driver: Driv
         inner for value in secrets for inner in (json.loads(value).values() if value.startswith("{") else [value])
     ]
     passwords = [needle for needle in needles if len(needle) >= 24 and "@" not in needle]
-    assert len(passwords) == 4
+    assert len(passwords) >= 4  # and one more once the sign-on has got its own
     state = aws("s3").get_object(**STATE)["Body"].read().decode()
     files = [
         path.read_text(errors="ignore")

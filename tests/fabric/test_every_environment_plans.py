@@ -20,6 +20,7 @@ from ollama_gpu.errors import UserError
 from ollama_gpu.fabric import Fabric, SavedPlan, terraform_environment
 from ollama_gpu.paths import Paths, locate
 from ollama_gpu.progress import NoProgress
+from ollama_gpu.releases import Release
 from ollama_gpu.review import holds_data
 from ollama_gpu.terraform import values
 from tests.fabric.conftest import Account
@@ -27,6 +28,7 @@ from tests.fabric.paid import disagreements
 
 AGREED = contract.load(locate().contract)
 SHIPPED = ("dev", "staging", "prod")
+RELEASE = Release("0123456789ab", "0" * 64, "open-webui==0.12.4")
 Planned = Callable[[str], SavedPlan]
 
 
@@ -65,7 +67,7 @@ def planned(account: Account) -> Planned:
 
     @functools.cache
     def plan(name: str) -> SavedPlan:
-        fabric = Fabric(context(account, name), NoProgress())
+        fabric = Fabric(context(account, name), NoProgress(), RELEASE)
         fabric.init()
         return fabric.plan()
 

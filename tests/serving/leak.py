@@ -15,7 +15,7 @@ def main() -> None:
     group, victim, limit = Path(sys.argv[1]), Path("/proc", sys.argv[2]), int(sys.argv[3])
     group.write_text("0", encoding="ascii")  # 0 is who writes
     # What it takes first drives out the file of the model; later it may hold more than the model, and would go itself.
-    Path("/proc/self/oom_score_adj").write_text("-1000", encoding="ascii")
+    (victim / "oom_score_adj").write_text("500", encoding="ascii")
     held = []
     while victim.exists() and len(held) < limit:
         held.append(bytearray(b"x") * (1 << 20))

@@ -18,6 +18,7 @@ from typing import Any
 from ollama_gpu.errors import UserError
 from tests.bench.instance import FOLDER, Instance
 from tests.bench.measure import quantile, say
+from tests.serving import fleet
 from tests.serving.traffic import MODEL
 
 LIMIT_SECONDS = 2.0
@@ -174,9 +175,8 @@ def _remove(instance: Instance, container: str) -> None:
 
 
 def _wait(instance: Instance, port: int) -> None:
-    asked = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "4", f"http://127.0.0.1:{port}/ready")
     deadline = time.monotonic() + READY_SECONDS
-    while instance.serving.said(instance.name, *asked) != "200":
+    while not fleet.open_webui_is_ready(instance.serving, instance.name, port):
         if time.monotonic() > deadline:
             raise SystemExit(f"Open WebUI at port {port} is not ready after {READY_SECONDS:.0f} s.")
         time.sleep(1)

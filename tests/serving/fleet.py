@@ -55,20 +55,25 @@ def unit(serving: Serving, instance: str, name: str, fact: str) -> str:
     return serving.run(instance, "systemctl", "show", name, f"--property={fact}", "--value")
 
 
+def answered(serving: Serving, instance: str, url: str) -> str:
+    """The status with which an address answers inside an instance; 000 when it does not answer."""
+    return serving.said(instance, "curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "4", url)
+
+
 def healthz(serving: Serving, instance: str) -> str:
     """The status with which an instance answers the load balancer; 000 when it does not answer."""
-    return serving.said(
-        instance,
-        "curl",
-        "-sk",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        "--max-time",
-        "4",
-        "https://127.0.0.1:8443/healthz",
-    )
+    return answered(serving, instance, "https://127.0.0.1:8443/healthz")
+
+
+def open_webui_is_ready(serving: Serving, instance: str, port: int = 8081) -> bool:
+    """Whether Open WebUI's process at that port has its stores."""
+    return answered(serving, instance, f"http://127.0.0.1:{port}/ready") == "200"
+
+
+def serves_again(serving: Serving, instance: str, name: str, before: str) -> bool:
+    """Whether a unit runs by another process than ``before``, and its instance is healthy with it."""
+    state, process = unit(serving, instance, name, "ActiveState"), unit(serving, instance, name, "MainPID")
+    return state == "active" and process not in (before, "0") and healthz(serving, instance) == "200"
 
 
 def causes(serving: Serving, instance: str) -> list[str]:

@@ -144,8 +144,7 @@ def write(serving: Serving, instance: str, name: str, text: str) -> None:
 def restart(serving: Serving, instance: str) -> None:
     """Start Open WebUI's processes anew, as the role's handler does, and wait until the load balancer sends users."""
     serving.run(instance, "systemctl", "restart", "open-webui@*")
-    ready = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "4", "http://127.0.0.1:8081/ready")
-    fleet.until(lambda: serving.said(instance, *ready) == "200", "Open WebUI", 150)
+    fleet.until(lambda: fleet.open_webui_is_ready(serving, instance), "Open WebUI", 150)
     fleet.until(lambda: fleet.healthz(serving, instance) == "200", "good health", 60)
     fleet.until(lambda: instance in serving.healthy(), f"{instance} in the rotation", ROTATION_SECONDS)
 

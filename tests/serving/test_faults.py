@@ -14,7 +14,19 @@ from pathlib import Path
 import pytest
 
 from tests.serving.conftest import Serving
-from tests.serving.fleet import ROTATION_SECONDS, WHOLE_SECONDS, causes, healthz, resize, suspended, unit, until, whole
+from tests.serving.fleet import (
+    ROTATION_SECONDS,
+    WHOLE_SECONDS,
+    causes,
+    healthz,
+    open_webui_is_ready,
+    resize,
+    serves_again,
+    suspended,
+    unit,
+    until,
+    whole,
+)
 from tests.serving.report import Report
 from tests.serving.traffic import traffic
 
@@ -60,7 +72,7 @@ def test_a_killed_service_comes_back(
     with traffic(serving.door, token) as users:
         began = time.monotonic()
         serving.run(instance, "systemctl", "kill", "--signal=KILL", unit_name)
-        back = until(lambda: _serves_again(serving, instance, unit_name, before), f"new {unit_name}", 90)
+        back = until(lambda: serves_again(serving, instance, unit_name, before), f"new {unit_name}", 90)
         report(name, users.settle(began, 120), instance_ready=back)
     serving.run(instance, "systemctl", "reset-failed", unit_name)  # five deaths in an hour are its end, rightly
 
@@ -210,15 +222,9 @@ def test_a_dead_instance_is_replaced(serving: Serving, token: str, instance: str
     assert any("ELB system health check failure" in reason for reason in reasons), reasons
 
 
-def _serves_again(serving: Serving, instance: str, name: str, before: str) -> bool:
-    state, process = unit(serving, instance, name, "ActiveState"), unit(serving, instance, name, "MainPID")
-    return state == "active" and process not in (before, "0") and healthz(serving, instance) == "200"
-
-
 def _ready(serving: Serving, instance: str) -> bool:
     """Whether the health check is good and Open WebUI's process has its stores."""
-    asked = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "4", "http://127.0.0.1:8081/ready")
-    return healthz(serving, instance) == "200" and serving.said(instance, *asked) == "200"
+    return healthz(serving, instance) == "200" and open_webui_is_ready(serving, instance)
 
 
 def _engines(serving: Serving, instance: str) -> list[str]:

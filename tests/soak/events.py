@@ -56,14 +56,7 @@ def _service_killed(scene: Scene, unit: str) -> None:
     serving, instance = scene.serving, scene.victim
     before = fleet.unit(serving, instance, unit, "MainPID")
     serving.run(instance, "systemctl", "kill", "--signal=KILL", unit)
-    fleet.until(
-        lambda: (
-            fleet.unit(serving, instance, unit, "MainPID") not in (before, "0")
-            and fleet.healthz(serving, instance) == "200"
-        ),
-        f"new {unit}",
-        BACK_SECONDS,
-    )
+    fleet.until(lambda: fleet.serves_again(serving, instance, unit, before), f"new {unit}", BACK_SECONDS)
     serving.run(instance, "systemctl", "reset-failed", unit)  # five deaths in an hour are its end, rightly
 
 
@@ -72,9 +65,8 @@ def open_webui_killed(scene: Scene) -> None:
     asked = ("docker", "inspect", "--format", "{{.Id}}", "open-webui-8081")
     before = serving.run(instance, *asked)
     serving.run(instance, "docker", "kill", "open-webui-8081")
-    ready = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "4", "http://127.0.0.1:8081/ready")
     fleet.until(
-        lambda: serving.said(instance, *asked) not in ("", before) and serving.said(instance, *ready) == "200",
+        lambda: serving.said(instance, *asked) not in ("", before) and fleet.open_webui_is_ready(serving, instance),
         "new process of Open WebUI",
         BACK_SECONDS,
     )

@@ -130,23 +130,34 @@ class UpstreamHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.seen.append((self.path, dict(self.headers)))
+        try:
+            with self._in_work():
+                time.sleep(body.get("delay", 0))
+                status = self.server.statuses.get(self.path, 200)
+                streamed = status == 200 and body.get("stream", True)
+                if streamed:
+                    self._stream(body)
+            # Its end is said once it is out of work: the gateway sends the next request as soon as it hears it.
+            if streamed:
+                self.wfile.write(b"0\r\n\r\n")
+            else:
+                self._whole(status, {"done": True})
+        except OSError:
+            self.close_connection = True
+
+    @contextmanager
+    def _in_work(self) -> Iterator[None]:
         with self.server.lock:
             self.server.busy += 1
             self.server.most_busy = max(self.server.busy, self.server.most_busy)
         try:
-            time.sleep(body.get("delay", 0))
-            status = self.server.statuses.get(self.path, 200)
-            if status != 200 or not body.get("stream", True):
-                self._whole(status, {"done": True})
-            else:
-                self._stream(body)
-        except OSError:
-            self.close_connection = True
+            yield
         finally:
             with self.server.lock:
                 self.server.busy -= 1
 
     def _stream(self, body: dict[str, Any]) -> None:
+        """Everything but the end."""
         self.send_response(200)
         self.send_header("Content-Type", body.get("type", "application/x-ndjson"))
         self.send_header("Transfer-Encoding", "chunked")
@@ -157,7 +168,6 @@ class UpstreamHandler(BaseHTTPRequestHandler):
             time.sleep(body.get("pace", 0.01))
         if body.get("hold"):
             self.server.release.wait(30)
-        self.wfile.write(b"0\r\n\r\n")
 
     def _whole(self, status: int, document: dict[str, Any]) -> None:
         text = json.dumps(document).encode()

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
@@ -57,6 +58,16 @@ class HostSettings:
     def pip(self) -> dict[str, str]:
         """Where pip is to look, as its own environment variables."""
         return self._chosen(_PIP)
+
+    def build_arguments(self) -> dict[str, str]:
+        """What a build inside a container is told, so that its pip and apt reach what this machine's do."""
+        # A folder of this machine (PIP_FIND_LINKS may be one) does not exist inside a build.
+        pip = {name: value for name, value in self.pip().items() if "FIND_LINKS" not in name or urlsplit(value).scheme}
+        return pip | self.proxies()
+
+    def authorities(self) -> str:
+        """The certificates of this machine's own authorities, PEM, one after the other."""
+        return "".join(content.decode().rstrip("\n") + "\n" for _, content in sorted(self.certificates.items()))
 
     def go(self) -> dict[str, str]:
         """Where Go is to look for modules, as its own environment variables."""

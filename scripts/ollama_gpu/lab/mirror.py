@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ollama_gpu.errors import UserError
 from ollama_gpu.progress import ProgressView
 
 from . import execution
@@ -76,10 +78,27 @@ class Mirror:
         return self.docker.published(NAME, 5000)
 
     def holds(self, image: str | None) -> bool:
-        """Does the registry hold an image (``name@sha256:...``)? With None: does it answer at all?"""
+        """Does the registry hold an image (``name@sha256:...`` or ``name:tag``)? With None: does it answer at all?"""
         address = self.push_address()
-        path = "" if image is None else image.replace("@", "/manifests/")
+        path = "" if image is None else re.sub("[@:]", "/manifests/", image, count=1)
         return bool(address and _get(f"http://{address}/v2/{path}"))
+
+    def push(self, local: str, name: str, log: Path, view: ProgressView) -> str:
+        """Put the engine's image ``local`` into the registry as ``name`` (``repository:tag``); returns its digest.
+
+        Raises UserError with the end of ``log`` when the registry does not run or refuses it.
+        """
+        address = self.push_address()
+        if address is None:
+            raise UserError("The mirror's registry is not running.", "Start it: ollama-gpu lab supply")
+        remote = f"{address}/{name}"
+        self.docker.output("tag", local, remote)
+        try:
+            self.docker.execute("push", "--quiet", remote, what=f"Pushing {name}", log=log, view=view)
+            known = (self.docker.image(local) or {}).get("RepoDigests", [])
+        finally:
+            self.docker.output("rmi", "--no-prune", remote)  # the port changes with every start of the mirror
+        return str(next(each.partition("@")[2] for each in known if each.startswith(f"{address}/")))
 
     def _write_routes(self, routes: Mapping[str, Path]) -> bool:
         blocks = [

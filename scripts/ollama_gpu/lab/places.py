@@ -28,6 +28,11 @@ class Places:
         """The variables file that molecule and the bake load with ``-e @``."""
         return self.work / "supplies.yml"
 
+    @property
+    def image_build(self) -> Path:
+        """The variables file of a host that makes Open WebUI's image itself: molecule's."""
+        return self.work / "image-build.yml"
+
 
 def locate(paths: Paths, environment: Mapping[str, str] | None = None) -> Places:
     """The lab's folders; the cache is ``$XDG_CACHE_HOME/ollama-gpu``, by default ``~/.cache/ollama-gpu``."""

@@ -36,6 +36,7 @@ def remove(places: Places, docker: Docker, cache: bool) -> Removed:
             for image in removed.images:
                 docker.output("rmi", "--force", image)
     places.handover.unlink(missing_ok=True)
+    places.image_build.unlink(missing_ok=True)
     if cache and places.cache.exists():
         with recipe.exclusive(places.cache):
             shutil.rmtree(places.cache)

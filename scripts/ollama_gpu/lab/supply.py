@@ -10,7 +10,7 @@ from pathlib import Path
 from ollama_gpu.errors import UserError
 from ollama_gpu.progress import ProgressView
 
-from . import data, engine, front_door, handover, host_settings, images, mirror, recipe
+from . import data, engine, front_door, handover, host_settings, image_build, images, mirror, recipe
 from .builder import Builder
 from .docker import Docker
 from .handover import Supplies
@@ -90,6 +90,7 @@ def supply(places: Places, docker: Docker, view: ProgressView, anew: Collection[
         registry = Mirror(docker, places.cache)
         registry.up(shop.image(mirror.IMAGE), served.routes, view)
         pushed = _open_webui(shop, registry)
+        image_build.write(_open_webui_base(shop, registry), shop.host, places.image_build)
         supplies = Supplies(
             engine=version,
             base_image=base_image,
@@ -131,3 +132,12 @@ def _open_webui(shop: _Workshop, registry: Mirror) -> open_webui.PushedImage:
     base = shop.image(images.PYTHON)
     with stage(shop.view, f"Open WebUI {wanted.version}"):
         return open_webui.make(shop.cache, wanted, base, shop.host, registry, shop.places.logs, shop.view, force=anew)
+
+
+def _open_webui_base(shop: _Workshop, registry: Mirror) -> str:
+    """What a host makes Open WebUI's image from, as a container on the lab's network pulls it."""
+    local = shop.image(images.PYTHON)
+    name = local.rpartition("/")[2]
+    if not registry.holds(name):
+        registry.push(local, name, shop.places.logs / "open-webui-base.log", shop.view)
+    return f"{mirror.REGISTRY}/{name}"

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab.docker import LABEL, Docker
@@ -84,28 +83,14 @@ def make(
     docker, log = mirror.docker, logs / "open-webui.log"
     if force or docker.image(wanted.local) is None:
         _build(wanted, base, host, docker, log, view)
-    address = mirror.push_address()
-    if address is None:
-        raise UserError("The mirror's registry is not running.", "Start it: ollama-gpu lab supply")
-    remote = f"{address}/{_REPOSITORY}:{wanted.key}"
-    docker.output("tag", wanted.local, remote)
-    try:
-        docker.execute("push", "--quiet", remote, what="Pushing Open WebUI's image", log=log, view=view)
-        known = (docker.image(wanted.local) or {}).get("RepoDigests", [])
-    finally:
-        docker.output("rmi", "--no-prune", remote)  # the port changes with every start of the mirror
-    digest = next(name.partition("@")[2] for name in known if name.startswith(f"{address}/"))
+    digest = mirror.push(wanted.local, f"{_REPOSITORY}:{wanted.key}", log, view)
     with making(_folder(cache, wanted)) as partial:
         (partial / _RECORD).write_text(json.dumps({"digest": digest, "version": wanted.version}) + "\n")
     return PushedImage(digest)
 
 
 def _build(wanted: Source, base: str, host: HostSettings, docker: Docker, log: Path, view: ProgressView) -> None:
-    # A folder of this machine (PIP_FIND_LINKS may be one) does not exist inside a build.
-    arguments = {
-        name: value for name, value in host.pip().items() if "FIND_LINKS" not in name or urlsplit(value).scheme
-    }
-    arguments |= {"BASE": base, **host.proxies()}
+    arguments = {**host.build_arguments(), "BASE": base}
     with tempfile.TemporaryDirectory(prefix="ollama-gpu-open-webui-") as scratch:
         context = Path(scratch) / "context"
         shutil.copytree(wanted.folder, context)

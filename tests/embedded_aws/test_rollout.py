@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from ollama_gpu.embedded_aws.process import Endpoint
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab import handles
 from ollama_gpu.paths import locate
+from tests.soak import rehearsals
 
 from .conftest import REGION, wait_until
 
@@ -253,6 +257,31 @@ def test_a_version_whose_instances_give_up_is_taken_back_with_the_boot_step_that
     assert fleets.named("batch") == "1", "the other fleet must not get what failed people"
     assert len(logged) <= rollout.LOST_INSTANCES + 1, "more of the same was tried than is of use"
     assert any("going back" in line for line in view.said)
+
+
+def test_an_alarm_that_is_rung_when_the_first_new_instance_serves_takes_it_back(fleets: Fleets) -> None:
+    """What `make rehearse` does to a lab."""
+    fleets.alarms, fleets.bake_seconds = [f"{fleets.name}-rung"], 600
+    fleets.aws.cloudwatch.put_metric_alarm(
+        AlarmName=fleets.alarms[0], Namespace=fleets.name, MetricName="rung", Statistic="Sum", Period=60,
+        EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="notBreaching",
+    )  # fmt: skip
+    serving: Any = SimpleNamespace(context=fleets.context, group=fleets.group_name("interactive"), fleet=fleets.group)
+    version, leave, served = fleets.new_version(), threading.Event(), Counter[str]()
+
+    def see() -> None:
+        served.update(fleets.in_service())
+
+    with ThreadPoolExecutor(1) as pool:
+        rung = pool.submit(rehearsals._ring, serving, None, leave)
+        try:
+            with pytest.raises(UserError, match=f"Alarm {fleets.alarms[0]} is in ALARM state"):
+                rollout.roll(fleets.context, fleets.outputs, Seen(), each_time(see))
+        finally:
+            leave.set()
+    assert rung.result() == fleets.alarms[0]
+    assert served[version] > 0, "it rang before anybody met the new version"
+    assert fleets.in_service() == Counter({"1": 2})
 
 
 def test_an_alarm_during_the_bake_takes_the_version_back(fleets: Fleets) -> None:

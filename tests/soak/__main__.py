@@ -1,8 +1,9 @@
-"""A soak of the ENV=local that runs: `python -m tests.soak [--minutes 60] [--events NAME ...] [--json]`
+"""A soak of the ENV=local that runs: `python -m tests.soak [--minutes 60] [--events NAME ... | --rehearse] [--json]`
 
 It deploys nothing of its own accord: the refresh deploys this checkout with one variable changed, the rollback takes
-that back. Exit status 1: a chat failed that no event excuses, or something leaks; 130: ended by Ctrl-C, which prints
-the report so far.
+that back; what is rehearsed deploys releases that must not serve, and goes back. Exit status 1: a chat failed that no
+event excuses, an event did not go as promised, or something leaks; 130: ended by Ctrl-C, which prints the report so
+far.
 """
 
 from __future__ import annotations
@@ -28,11 +29,16 @@ from tests.soak import report, run, schedule
 def main(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--events", nargs="*", default=[], help="only these, however short the run is")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--events", nargs="*", default=[], help="only these, however short the run is")
+    which.add_argument("--rehearse", action="store_true", help="only the releases that must not serve, all of them")
+    parser.add_argument("--env", default="local")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     try:
-        planned = schedule.plan(given.minutes, given.events)
+        require_local(given.env)
+        only = [event.name for event in schedule.REHEARSALS] if given.rehearse else given.events
+        planned = schedule.plan(given.minutes, only)
         serving = running()
         folder = serving.context.paths.work / "soak"
         make_folder(folder)
@@ -56,6 +62,16 @@ def main(arguments: Sequence[str]) -> int:
     if seen.interrupted:
         return 130
     return 1 if found["wrong"] else 0
+
+
+def require_local(environment: str) -> None:
+    """Raises UserError for an environment that people use: things are killed, and releases deployed that are bad."""
+    if environment != "local":
+        raise UserError(
+            f"ENV={environment} is no place for this: it kills what serves, and deploys what must not.",
+            "Run it at ENV=local.",
+            status=2,
+        )
 
 
 def running() -> Serving:

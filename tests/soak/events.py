@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -92,15 +93,10 @@ def instance_killed(scene: Scene) -> None:
 
 def refresh(scene: Scene) -> None:
     """A release that tells instances something else: the driver applies it and rolls every instance to it."""
-    tree = scene.folder / "checkout"
-    shutil.rmtree(tree, ignore_errors=True)
-    checkout.make(tree, scene.serving.context.paths.repository)
-    variables = tree / VARIABLES
-    variables.write_text(changed(variables.read_text()))
-    colleague = Driver(scene.serving.driver.work, scene.serving.driver.variables, tree)
-    scene.elsewhere = True
-    _rolled(scene, lambda: deployed(colleague, scene.folder / "refresh.log", "deploy", "--env", "local", "--yes"))
-    shutil.rmtree(tree, ignore_errors=True)
+    with colleague(scene) as driver:
+        tell_instances(driver.tree)
+        scene.elsewhere = True
+        _rolled(scene, lambda: deployed(driver, scene.folder / "refresh.log", "deploy", "--env", "local", "--yes"))
 
 
 def rollback(scene: Scene) -> None:
@@ -117,6 +113,24 @@ def _rolled(scene: Scene, bring: Callable[[], None]) -> None:
     assert not kept, f"not replaced: {', '.join(sorted(kept))}"
 
 
+@contextmanager
+def colleague(scene: Scene) -> Iterator[Driver]:
+    """The same environment, deployed from a copy of this checkout, which may be changed."""
+    tree = scene.folder / "checkout"
+    shutil.rmtree(tree, ignore_errors=True)
+    checkout.make(tree, scene.serving.context.paths.repository)
+    try:
+        yield Driver(scene.serving.driver.work, scene.serving.driver.variables, tree)
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def tell_instances(tree: Path) -> None:
+    """Let a checkout tell its instances something else, which changes nothing that anybody notices."""
+    variables = tree / VARIABLES
+    variables.write_text(changed(variables.read_text()))
+
+
 def changed(variables: str) -> str:
     """The environment's variables with another drain time of the interactive fleet, which its instances are told."""
     found, count = re.subn(
@@ -130,7 +144,13 @@ def changed(variables: str) -> str:
 
 
 def deployed(driver: Driver, log: Path, *command: str) -> None:
-    """Run a command of the driver to its end; AssertionError with the end of its words when it fails.
+    """Run a command of the driver to its end; AssertionError with the end of its words when it fails."""
+    status, said = ended(driver, log, *command)
+    assert status == 0, f"{command[0]} failed, all of it is in {log}: {said[-600:]}"
+
+
+def ended(driver: Driver, log: Path, *command: str) -> tuple[int, str]:
+    """Run a command of the driver to its end: its exit status and what it said. AssertionError when it has none.
 
     Ctrl-C is handed on and waited for: killed, it would leave the state's lock behind.
     """
@@ -138,13 +158,15 @@ def deployed(driver: Driver, log: Path, *command: str) -> None:
     said = ""
     try:
         _, said = process.communicate(timeout=DEPLOY_SECONDS)
-    except (KeyboardInterrupt, TimeoutExpired):
+    except (KeyboardInterrupt, TimeoutExpired) as cause:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
-        raise
+        if isinstance(cause, KeyboardInterrupt):
+            raise
+        raise AssertionError(f"{command[0]} took longer than {DEPLOY_SECONDS} s, all of it is in {log}") from cause
     finally:
         log.write_text(said)
-    assert process.returncode == 0, f"{command[0]} failed, all of it is in {log}: {said[-600:]}"
+    return process.returncode, said
 
 
 ACTIONS: Mapping[str, Callable[[Scene], None]] = {

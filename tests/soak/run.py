@@ -17,13 +17,14 @@ from tests.serving import fleet
 from tests.serving.conftest import Serving
 from tests.serving.fleet import WHOLE_SECONDS
 from tests.serving.traffic import Failed, chatting, sign_in
-from tests.soak import events
+from tests.soak import events, rehearsals
 from tests.soak.events import Scene
 from tests.soak.people import HABITS, TITLE, People
 from tests.soak.report import Happened, Run
 from tests.soak.samples import Lab, Sample
 from tests.soak.schedule import Event, Schedule
 
+ACTIONS = {**events.ACTIONS, **rehearsals.ACTIONS}
 WELL_SECONDS = 180
 
 
@@ -70,7 +71,7 @@ def happen(scene: Scene, event: Event, happened: list[Happened]) -> None:
     """Let an event happen, and wait until every person has had an answer and nobody's failed for a while."""
     began, ended, trouble = time.monotonic(), 0.0, ""
     try:
-        events.ACTIONS[event.name](scene)
+        ACTIONS[event.name](scene)
         ended = time.monotonic()
         scene.people.settle(time.monotonic(), WELL_SECONDS)
     except (AssertionError, UserError) as error:

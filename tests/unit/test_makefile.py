@@ -29,7 +29,7 @@ def test_the_readme_lists_every_verb_of_the_command() -> None:
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("help", "setup")])
 def test_every_verb_of_the_readme_has_a_recipe(verb: str) -> None:
-    if verb in ("test", "requirements", "bench", "gpu", "gpu-figures", "soak"):
+    if verb in ("test", "requirements", "bench", "gpu", "gpu-figures", "soak", "rehearse"):
         assert "-m tests." in recipe(verb)
     elif verb == "docs":
         assert "-m ollama_gpu.role_readmes" in recipe(verb)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from ollama_gpu.errors import UserError
-from tests.soak.events import ACTIONS, VARIABLES, changed
-from tests.soak.schedule import EVENTS, plan
+from tests.soak.events import VARIABLES, changed
+from tests.soak.run import ACTIONS
+from tests.soak.schedule import EVENTS, REHEARSALS, plan
 
 NAMES = [event.name for event in EVENTS]
+REHEARSED = [event.name for event in REHEARSALS]
 
 
 @pytest.mark.parametrize("minutes", [60, 240])
@@ -43,6 +45,20 @@ def test_four_minutes_are_enough_for_the_kills_of_processes() -> None:
 def test_who_names_events_gets_them_however_short_it_is() -> None:
     schedule = plan(4, ["rollback", "refresh"])
     assert [each.event.name for each in schedule.planned] == ["refresh", "rollback"]
+    assert schedule.left_out == ()  # nothing was too short: nobody wanted the rest
+
+
+def test_what_is_rehearsed_is_asked_for_in_five_minutes_and_nobody_may_notice() -> None:
+    schedule = plan(5, REHEARSED)
+    assert [each.event.name for each in schedule.planned] == REHEARSED
+    assert 60 <= schedule.planned[0].at <= 120
+    assert all(event.allowed_seconds == 0 for event in REHEARSALS)
+    assert not set(REHEARSED) & {each.event.name for each in plan(240).planned}
+    assert not set(REHEARSED) & set(plan(4).left_out)
+
+
+def test_a_rehearsal_comes_after_what_is_killed() -> None:
+    assert [each.event.name for each in plan(4, ["alarm", "redis-killed"]).planned] == ["redis-killed", "alarm"]
 
 
 @pytest.mark.parametrize(("minutes", "only"), [(1, []), (float("nan"), []), (60, ["storm"]), (60, ["rollback"])])
@@ -54,7 +70,7 @@ def test_what_makes_no_sense_is_refused(minutes: float, only: list[str]) -> None
 
 
 def test_every_event_has_an_action() -> None:
-    assert list(ACTIONS) == NAMES
+    assert list(ACTIONS) == NAMES + REHEARSED
 
 
 def test_the_refresh_changes_what_instances_are_told_and_nothing_else() -> None:

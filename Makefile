@@ -112,8 +112,8 @@ bench: setup ## measure deploys, the driver, the image, the gateway, streams, me
 soak: setup ## an hour of mixed chats with kills, a refresh, a rollback inside: what fails, what leaks (SOAK_MINUTES=60)
 	@.venv/bin/python -m tests.soak $(if $(SOAK_MINUTES),--minutes $(SOAK_MINUTES)) $(JSON_FLAG)
 
-rehearse: setup ## bad releases while people chat at the ENV=local that runs: a variable, an image, a change, an alarm
-	@.venv/bin/python -m tests.soak --env $(ENV) --minutes 5 --rehearse $(JSON_FLAG)
+rehearse: setup ## bad releases while people chat at the ENV=local that runs: a variable, an image, a change, a migration, an alarm
+	@.venv/bin/python -m tests.soak --env $(ENV) --minutes 6 --rehearse $(JSON_FLAG)
 
 docs: setup ## generate the roles' READMEs from their argument specs
 	@.venv/bin/python -m ollama_gpu.role_readmes

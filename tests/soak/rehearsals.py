@@ -1,4 +1,4 @@
-"""Releases that must not serve: a bad variable, a bad image, a bad Terraform change, a good one under an alarm.
+"""Releases that must not serve: a bad variable, image or Terraform change, a failing migration, one under an alarm.
 
 Each is deployed while people chat. The deploy has to fail by itself and leave the instances of before, and the
 rollback has to bring the scene's release back without touching any of them.
@@ -38,6 +38,9 @@ GPU_DEMANDED = (
     "merge(var.instance.variables, { ollama_require_gpu = true }, {",
 )
 OLLAMA = "/opt/ollama/current/bin/ollama"
+BEFORE_TABLE_APP = "b8f2c6d91a04"
+"""The revision of Open WebUI 0.12's schema before the one that makes the table app."""
+
 BAD_RESOURCE = (
     'resource "aws_iam_role_policy_attachment" "bad" {\n'
     '  role       = "nobody-has-this-role"\n'
@@ -91,6 +94,13 @@ def bad_terraform(scene: Scene) -> None:
         before = Standing.of(scene.serving)
         _rehearsed(scene, "bad-terraform", partial(_deploy, driver), "nobody-has-this-role")
         assert Standing.of(scene.serving).refresh == before.refresh, "a rollout was begun"
+
+
+def failed_migration(scene: Scene) -> None:
+    """Open WebUI's own migration fails at the first instance of the release; the processes of before serve on."""
+    with events.colleague(scene) as driver, older_schema(scene.serving):
+        events.tell_instances(driver.tree)
+        _rehearsed(scene, "failed-migration", partial(_deploy, driver), TAKEN_BACK, "not migrated")
 
 
 def alarm(scene: Scene) -> None:
@@ -215,6 +225,24 @@ def _require_back(scene: Scene, failed: int) -> None:
 
 
 @contextmanager
+def older_schema(serving: Serving) -> Iterator[None]:
+    """The database says that it is at an older schema than it is: whoever migrates it makes tables that are there."""
+
+    def query(asked: str, revision: str) -> str:
+        psql = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--dbname=openwebui")
+        command = ("exec", "--interactive", "--user=postgres", serving.stores, *psql, f"--set=revision={revision}")
+        return serving.docker.output(*command, "--file=-", text=asked)
+
+    marked = "update alembic_version set version_num = :'revision'"
+    newest = query("select version_num from alembic_version", "")
+    query(marked, BEFORE_TABLE_APP)
+    try:
+        yield
+    finally:
+        query(marked, newest)
+
+
+@contextmanager
 def broken_image(serving: Serving) -> Iterator[str]:
     """The image that is published now without Ollama's program, published in its place; both are undone at the end.
 
@@ -277,5 +305,6 @@ ACTIONS: Mapping[str, Callable[[Scene], None]] = {
     "bad-variable": bad_variable,
     "bad-image": bad_image,
     "bad-terraform": bad_terraform,
+    "failed-migration": failed_migration,
     "alarm": alarm,
 }

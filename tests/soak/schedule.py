@@ -59,6 +59,7 @@ REHEARSALS = (
     Event("bad-variable", share=8, allowed_seconds=0, whole_minutes=6),
     Event("bad-image", share=10, allowed_seconds=0, whole_minutes=9),
     Event("bad-terraform", share=4, allowed_seconds=0, whole_minutes=4),
+    Event("failed-migration", share=8, allowed_seconds=0, whole_minutes=6),
     Event("alarm", share=10, allowed_seconds=0, whole_minutes=9),
 )
 

@@ -48,8 +48,8 @@ def test_who_names_events_gets_them_however_short_it_is() -> None:
     assert schedule.left_out == ()  # nothing was too short: nobody wanted the rest
 
 
-def test_what_is_rehearsed_is_asked_for_in_five_minutes_and_nobody_may_notice() -> None:
-    schedule = plan(5, REHEARSED)
+def test_what_is_rehearsed_is_asked_for_in_six_minutes_and_nobody_may_notice() -> None:
+    schedule = plan(6, REHEARSED)
     assert [each.event.name for each in schedule.planned] == REHEARSED
     assert 60 <= schedule.planned[0].at <= 120
     assert all(event.allowed_seconds == 0 for event in REHEARSALS)

@@ -7,6 +7,7 @@ die one after another is seen here, and turned round at once. Who stops followin
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import Counter
@@ -376,8 +377,19 @@ def _same(aws: Aws, template: str, version: str, others: set[str]) -> set[str]:
         return {version}
     wanted = sorted({version, *others} - {"?"})
     answer = aws.ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=wanted)
-    content = {str(each["VersionNumber"]): each["LaunchTemplateData"] for each in answer["LaunchTemplateVersions"]}
+    content = {
+        str(each["VersionNumber"]): _unordered(each["LaunchTemplateData"]) for each in answer["LaunchTemplateVersions"]
+    }
     return {other for other, data in content.items() if data == content[version]}
+
+
+def _unordered(content: Any) -> Any:
+    """A template's content with every list sorted: Terraform hands tags over in any order, and none of them has one."""
+    if isinstance(content, dict):
+        return {name: _unordered(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return sorted((_unordered(value) for value in content), key=lambda value: json.dumps(value, sort_keys=True))
+    return content
 
 
 def _versions(group: Any) -> Counter[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from tests.soak import rehearsals
 from .conftest import REGION, wait_until
 
 OLD = "b2xk"  # user data
+TAGS = ("Project", "Environment", "Fleet")
 
 
 @dataclass
@@ -47,6 +48,17 @@ class Seen:
 
     def finished(self, outcome: str) -> None:
         self.outcomes.append(outcome)
+
+
+def template_data(image: str, security_group: str, user_data: str, tags: Iterable[str]) -> Any:
+    """A version of the template; ``tags`` in any order, as Terraform hands them over."""
+    tagged = [{"Key": name, "Value": "x"} for name in tags]
+    return {
+        "ImageId": image,
+        "SecurityGroupIds": [security_group],
+        "UserData": user_data,
+        "TagSpecifications": [{"ResourceType": "instance", "Tags": tagged}],
+    }
 
 
 @dataclass
@@ -107,7 +119,7 @@ class Fleets:
         )
 
     def new_version(self, user_data: str = "bmV3") -> str:
-        data: Any = {"ImageId": self.image, "SecurityGroupIds": [self.security_group], "UserData": user_data}
+        data = template_data(self.image, self.security_group, user_data, reversed(TAGS))
         made = self.aws.ec2.create_launch_template_version(LaunchTemplateId=self.template, LaunchTemplateData=data)
         return str(made["LaunchTemplateVersion"]["VersionNumber"])
 
@@ -133,7 +145,7 @@ def fleets(client: Callable[[str], Any], endpoint: Endpoint, network: dict[str, 
     context = Context(where, local, contract.load(where.contract), Aws(REGION, endpoint.url), {}, ())
     ec2, asg = client("ec2"), client("autoscaling")
     image = ec2.register_image(Name=name, RootDeviceName="/dev/sda1")["ImageId"]
-    data = {"ImageId": image, "SecurityGroupIds": [network["group"]], "UserData": OLD}
+    data = template_data(image, network["group"], OLD, TAGS)
     template = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
     made = Fleets(context, name, template["LaunchTemplate"]["LaunchTemplateId"], image, network["group"])
     for fleet, desired in (("interactive", 2), ("batch", 0)):

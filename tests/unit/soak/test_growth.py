@@ -76,6 +76,15 @@ def test_the_embedded_aws_may_keep_its_figures() -> None:
     assert judge("memory", "follower", "follow", points(kept)).leak
 
 
+def test_the_database_may_keep_open_what_it_has_read() -> None:
+    def kept(at: float) -> float:
+        return 40 + 100 * at / HOUR
+
+    assert not judge("files", "data", "postgres", points(kept)).leak
+    assert judge("files", "front-door", "haproxy", points(kept)).leak
+    assert judge("sockets", "data", "postgres", points(kept)).leak
+
+
 def test_processes_are_told_apart_although_a_pid_is_used_again() -> None:
     """Two processes of 30 minutes, the second one larger: together they would look like a leak."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ollama_gpu.errors import UserError
 from ollama_gpu.progress import ProgressView
+from ollama_gpu.waiting import wait_until
 
 from . import execution
 
@@ -19,6 +20,10 @@ LABEL = "ollama-gpu.lab"
 
 NETWORK = "ollama-gpu-lab"
 """Of what all environments share: the mirror, and who is built or tried without an environment."""
+
+
+REMOVAL_SECONDS = 60.0
+"""Until a container is gone whose removal has begun: its processes are killed, its volumes deleted."""
 
 
 class Docker:
@@ -118,7 +123,16 @@ class Docker:
         """Remove containers with the anonymous volumes that they had; one that is not there is no error."""
         for name in containers:
             if self.container(name) is not None:
-                self.output("rm", "--force", "--volumes", name)
+                self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        try:
+            self.output("rm", "--force", "--volumes", name)
+        except UserError as error:
+            if "already in progress" not in error.message:
+                raise
+            # somebody else removes it just now, whose removal is as good
+            wait_until(lambda: self.container(name) is None, f"the end of the container {name}", REMOVAL_SECONDS)
 
     def _inspect(self, kind: str, name: str) -> dict[str, Any] | None:
         answer = self._ask(kind, "inspect", name)

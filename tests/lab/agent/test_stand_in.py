@@ -18,12 +18,14 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from ollama_gpu.aws import Aws
 from ollama_gpu.embedded_aws.process import EmbeddedAws
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab import agent
 from ollama_gpu.lab.agent.placement import UNIT
 from ollama_gpu.lab.docker import LABEL, NETWORK, Docker
 from ollama_gpu.lab.forward import Forward
+from tests.fabric.driver import Driver
 
 from .configurations import CONTRACT, render
 
@@ -74,11 +76,19 @@ def docker() -> Docker:
 
 
 @pytest.fixture(scope="module")
-def image(docker: Docker) -> str:
-    baked = docker.output("images", "--format", "{{.Repository}}:{{.Tag}}", "ollama-gpu/host").split()
-    if not baked:
-        pytest.skip("needs a baked image: make bake ENV=local")
-    return baked[0]
+def image(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """This checkout's own image, baked where it is not there: whoever deploys this checkout next finds it."""
+    driver = Driver(tmp_path_factory.mktemp("bake"))
+    server = EmbeddedAws(driver.work / "embedded-aws")
+    try:
+        for command in (["lab", "supply"], ["bake", "--env", ENVIRONMENT]):
+            made = driver.run(*command, "--json", seconds=1800)
+            assert made.status == 0, made.err
+        aws = Aws(REGION, server.start().url)
+        (found,) = aws.ec2.describe_images(ImageIds=[made.json["image"]])["Images"]
+    finally:
+        server.stop()
+    return str(next(tag["Value"] for tag in found["Tags"] if tag["Key"] == "ContainerImage"))
 
 
 @pytest.fixture(scope="module")

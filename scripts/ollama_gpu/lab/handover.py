@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,17 @@ class Supplies:
 
 def write(supplies: Supplies, file: Path) -> None:
     """Write the variables file, unless it says the same already."""
-    text = "# Written by `ollama-gpu lab supply`.\n" + yaml.safe_dump(supplies.variables(), sort_keys=False)
+    write_variables(supplies.variables(), file)
+
+
+def write_variables(variables: Mapping[str, Any], file: Path, mode: int = 0o666) -> None:
+    """Write variables of roles as a file, unless it says the same already; of ``mode`` the umask takes its part."""
+    text = "# Written by `ollama-gpu lab supply`.\n" + yaml.safe_dump(dict(variables), sort_keys=False)
     if file.is_file() and file.read_text(encoding="utf-8") == text:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f".{os.getpid()}.partial")
+    partial.touch(mode=mode)
     partial.write_text(text, encoding="utf-8")
     partial.replace(file)
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
+from . import handover
 from .host_settings import HostSettings
 
 
@@ -20,6 +19,4 @@ def write(base: str, host: HostSettings, file: Path) -> None:
         "open_webui_image_build_arguments": host.build_arguments(),
         "open_webui_image_build_certificates": host.authorities(),
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)  # an index's address may hold a password
-    file.write_text("# Written by `ollama-gpu lab supply`.\n" + yaml.safe_dump(variables), encoding="utf-8")
+    handover.write_variables(variables, file, mode=0o600)  # an index's address may hold a password

@@ -89,8 +89,9 @@ def supply(places: Places, docker: Docker, view: ProgressView, anew: Collection[
         served = _serve(shop)
         registry = Mirror(docker, places.cache)
         registry.up(shop.image(mirror.IMAGE), served.routes, view)
-        pushed = _open_webui(shop, registry)
-        image_build.write(_open_webui_base(shop, registry), shop.host, places.image_build)
+        python = shop.image(images.PYTHON)
+        pushed = _open_webui(shop, registry, python)
+        image_build.write(_open_webui_base(shop, registry, python), shop.host, places.image_build)
         supplies = Supplies(
             engine=version,
             base_image=base_image,
@@ -123,21 +124,19 @@ def _serve(shop: _Workshop) -> _Served:
     return _Served(release, store, repository)
 
 
-def _open_webui(shop: _Workshop, registry: Mirror) -> open_webui.PushedImage:
+def _open_webui(shop: _Workshop, registry: Mirror, base: str) -> open_webui.PushedImage:
     wanted = open_webui.source(shop.places.collection)
     pushed = open_webui.find(shop.cache, wanted)
     anew = shop.is_anew("open-webui")
     if pushed is not None and registry.holds(pushed.name) and not anew:
         return pushed
-    base = shop.image(images.PYTHON)
     with stage(shop.view, f"Open WebUI {wanted.version}"):
         return open_webui.make(shop.cache, wanted, base, shop.host, registry, shop.places.logs, shop.view, force=anew)
 
 
-def _open_webui_base(shop: _Workshop, registry: Mirror) -> str:
+def _open_webui_base(shop: _Workshop, registry: Mirror, base: str) -> str:
     """What a host makes Open WebUI's image from, as a container on the lab's network pulls it."""
-    local = shop.image(images.PYTHON)
-    name = local.rpartition("/")[2]
+    name = base.rpartition("/")[2]
     if not registry.holds(name):
-        registry.push(local, name, shop.places.logs / "open-webui-base.log", shop.view)
+        registry.push(base, name, shop.places.logs / "open-webui-base.log", shop.view)
     return f"{mirror.REGISTRY}/{name}"

@@ -159,7 +159,7 @@ class Containers:
             self._docker.output("stop", f"--time={END_SECONDS}", self._settings.container(identifier))
         if self._settings.consoles is not None:
             console.keep(self._docker, self._settings.container(identifier), self._settings.consoles, identifier)
-        self._docker.output("rm", "--force", "--volumes", *pair.names)
+        self._docker.remove(*pair.names)
         _log.info("removed %s", " and ".join(pair.names))
 
     def _tell(self, instance: Instance, pair: _Pair) -> None:

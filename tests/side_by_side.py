@@ -45,13 +45,17 @@ def keep(outcome: Outcome, file: Path) -> None:
 
 @dataclass(frozen=True)
 class Turn:
-    """A tier to run. Those that need the same thing take turns; no name: it needs nothing for itself."""
+    """A tier to run. Those that need the same thing take turns; no name: it needs nothing for itself.
+
+    ``last``: it gets the processors only when nobody else wants them.
+    """
 
     name: str
     needs: str = ""
+    last: bool = False
 
 
-def run(turns: Sequence[Turn], folder: Path, at_once: int = 2) -> list[Ended]:
+def run(turns: Sequence[Turn], folder: Path, at_once: int) -> list[Ended]:
     """Run tiers, ``at_once`` of them side by side, begun in the order given; returns them in that order."""
     folder.mkdir(parents=True, exist_ok=True)
     ended: dict[str, Ended] = {}
@@ -77,7 +81,7 @@ def run(turns: Sequence[Turn], folder: Path, at_once: int = 2) -> list[Ended]:
                 turn = following()
             if turn is None:
                 return
-            row = _tier(turn.name, folder, children)
+            row = _tier(turn, folder, children)
             with changed:
                 ended[turn.name] = row
                 taken.discard(turn.needs)
@@ -118,20 +122,19 @@ def report(rows: Sequence[Ended]) -> int:
     return 1 if failed or not passed else 0
 
 
-def _tier(name: str, folder: Path, children: set[subprocess.Popen[bytes]]) -> Ended:
-    log, result = folder / f"{name}.log", folder / f"{name}.json"
+def _tier(turn: Turn, folder: Path, children: set[subprocess.Popen[bytes]]) -> Ended:
+    log, result = folder / f"{turn.name}.log", folder / f"{turn.name}.json"
     result.unlink(missing_ok=True)
     began = time.monotonic()
     with log.open("wb") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.tiers", name], stdout=output, stderr=subprocess.STDOUT, cwd=Path.cwd()
-        )
+        command = [*(["nice", "-n", "19"] if turn.last else []), sys.executable, "-m", "tests.tiers", turn.name]
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=Path.cwd())
         children.add(child)
         child.wait()
         children.discard(child)
     # a tier that ended without a word of its outcome has failed, whatever its exit status
     outcome = Outcome(**json.loads(result.read_text())) if result.exists() else Outcome(failed=1)
-    return Ended(name, outcome, time.monotonic() - began, log)
+    return Ended(turn.name, outcome, time.monotonic() - began, log)
 
 
 def _show(row: Ended) -> None:

@@ -68,14 +68,13 @@ class Contract(_Section):
         """The log group's name in one environment."""
         return self.log_groups[key].format(environment=environment)
 
+    def identifying_tags(self, environment: str) -> dict[str, str]:
+        """The tags that everything of an environment carries, whoever made it."""
+        return {self.tags["project"]: self.project, self.tags["environment"]: environment}
+
     def driver_tags(self, environment: str) -> dict[str, str]:
         """The tags of what the driver makes beside Terraform."""
-        names = self.tags
-        return {
-            names["project"]: self.project,
-            names["environment"]: environment,
-            names["managed_by"]: self.project,
-        }
+        return {**self.identifying_tags(environment), self.tags["managed_by"]: self.project}
 
     def state_bucket(self, account: str, region: str) -> str:
         """The bucket of Terraform's states: one for an account and region."""

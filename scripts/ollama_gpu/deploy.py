@@ -202,7 +202,7 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
         fabric.apply(plan)
     images.forget(context.environment, context.contract, context.aws)
     models.forget(context.environment, context.contract, context.aws)
-    left = leftovers.find(context.environment.name, context.contract.project, context.aws)
+    left = leftovers.find(context.environment.name, context.contract, context.aws)
     if context.environment.embedded:
         Plane(context).end()
         instance_settings.keep(context.paths, context.environment, None)

@@ -7,18 +7,20 @@ tags do. KMS keys that wait for their deletion do not count: AWS lets no key go 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ollama_gpu.aws import Aws
+from ollama_gpu.contract import Contract
 
 
-def find(environment: str, project: str, aws: Aws) -> list[str]:
+def find(environment: str, contract: Contract, aws: Aws) -> list[str]:
     """Everything of the environment that exists, as sorted ``kind id`` lines."""
-    named = list(_named(aws))
+    project = contract.project
+    named = [*_named(aws), *_budgets(aws)]
     others = environments_in((identifier for _, identifier in named), project)
     found = {pair for pair in named if belongs(pair[1], environment, project, others)}
-    found.update(_tagged(environment, project, aws))
+    found.update(_tagged(contract.identifying_tags(environment), aws))
     return sorted(f"{kind} {identifier}" for kind, identifier in found)
 
 
@@ -54,12 +56,17 @@ def _named(aws: Aws) -> Iterator[tuple[str, str]]:
                 yield kind, str(item[field])
 
 
-def _tagged(environment: str, project: str, aws: Aws) -> Iterator[tuple[str, str]]:
+def _budgets(aws: Aws) -> Iterator[tuple[str, str]]:
+    """A list of its own: AWS asks for the account in it."""
+    for item in _items(aws, "budgets", "describe_budgets", "Budgets", AccountId=aws.identity.account):
+        yield "budget", str(item["BudgetName"])
+
+
+def _tagged(tags: Mapping[str, str], aws: Aws) -> Iterator[tuple[str, str]]:
     """What carries an id or somebody's domain for a name, so that its tags tell.
 
-    Both tags: `Environment` alone is what other products in the account use as well.
+    ``tags`` are both of them: `Environment` alone is what other products in the account use as well.
     """
-    tags = {"Project": project, "Environment": environment}
     filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
     for kind, operation, key, field, live in _EC2:
         for item in _items(aws, "ec2", operation, key, Filters=filters):

@@ -15,8 +15,9 @@ AGREED = contract.load(locate().contract)
 def test_destroy_leaves_nothing_and_stops_the_embedded_aws(
     driver: Driver, aws: Any, endpoint: str, deployed: dict[str, Any]
 ) -> None:
-    before = leftovers.find("local", AGREED.project, Aws("us-east-1", endpoint))
+    before = leftovers.find("local", AGREED, Aws("us-east-1", endpoint))
     assert len(before) > 100, "the walk sees too little to prove anything"
+    assert f"budget {AGREED.project}-local-monthly" in before
     done = driver.make("destroy", "ENV=local", "JSON=1")
     assert done.status == 0, done.err
     assert done.json == {"left": []}

@@ -181,7 +181,7 @@ def test_planning_leaves_no_state_no_lock_and_no_resource(account: Account, plan
     assert keys == [AGREED.state["bootstrap_key"]]
     for name in SHIPPED:
         given = {f"parameter {AGREED.parameter(key, name)}" for key in ("image", "models")}
-        assert set(leftovers.find(name, AGREED.project, account.aws)) == given
+        assert set(leftovers.find(name, AGREED, account.aws)) == given
 
 
 def test_a_saved_plan_can_be_read_by_its_owner_only(planned: Planned) -> None:

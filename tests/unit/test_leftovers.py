@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from ollama_gpu import contract
-from ollama_gpu.aws import Aws
+from ollama_gpu.aws import Aws, Identity
 from ollama_gpu.leftovers import belongs, environments_in, find
 from ollama_gpu.paths import locate
 
@@ -80,6 +80,8 @@ def test_the_accounts_environments_are_read_from_the_names_that_slashes_delimit(
 class Account:
     """Stands for AWS and for each of its clients: a list is empty unless it is given."""
 
+    identity = Identity("123456789012", "arn:aws:iam::123456789012:user/ann")
+
     def __init__(self, **answers: dict[str, Any]) -> None:
         self._answers = answers
 
@@ -94,7 +96,7 @@ class Account:
 
 
 def left(**answers: dict[str, Any]) -> list[str]:
-    return find("prod", PROJECT, cast(Aws, Account(**answers)))
+    return find("prod", AGREED, cast(Aws, Account(**answers)))
 
 
 def test_an_empty_account_has_nothing_left() -> None:
@@ -151,3 +153,21 @@ def test_a_certificate_counts_by_its_tags_since_its_name_is_a_domain() -> None:
         list_tags_for_certificate={"Tags": tags},
     )
     assert found == ["certificate arn:aws:acm:us-east-1:1:certificate/c"]
+
+
+def test_a_budget_counts_by_its_name() -> None:
+    names = (f"{PROJECT}-prod-monthly", f"{PROJECT}-dev-monthly", "the-whole-account")
+    assert left(describe_budgets={"Budgets": [{"BudgetName": name} for name in names]}) == [
+        f"budget {PROJECT}-prod-monthly"
+    ]
+
+
+def test_the_tags_that_are_looked_for_are_the_contracts() -> None:
+    renamed = AGREED.model_copy(update={"tags": {**AGREED.tags, "project": "Product", "environment": "Stage"}})
+    theirs = [{"Key": "Product", "Value": PROJECT}, {"Key": "Stage", "Value": "prod"}]
+    account = Account(
+        list_certificates={"CertificateSummaryList": [{"CertificateArn": "arn:aws:acm:us-east-1:1:certificate/c"}]},
+        list_tags_for_certificate={"Tags": theirs},
+    )
+    assert find("prod", renamed, cast(Aws, account)) == ["certificate arn:aws:acm:us-east-1:1:certificate/c"]
+    assert find("prod", AGREED, cast(Aws, account)) == []

@@ -137,6 +137,6 @@ def _open_webui(shop: _Workshop, registry: Mirror, base: str) -> open_webui.Push
 def _open_webui_base(shop: _Workshop, registry: Mirror, base: str) -> str:
     """What a host makes Open WebUI's image from, as a container on the lab's network pulls it."""
     name = base.rpartition("/")[2]
-    if not registry.holds(name):
+    if not registry.holds(name) or shop.is_anew(images.PYTHON.name):  # made anew, it has the same tag
         registry.push(base, name, shop.places.logs / "open-webui-base.log", shop.view)
     return f"{mirror.REGISTRY}/{name}"

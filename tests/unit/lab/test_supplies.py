@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
 from ollama_gpu.errors import UserError
-from ollama_gpu.lab import handover
+from ollama_gpu.lab import handover, supply
 from ollama_gpu.lab.go_modules import Module
 from ollama_gpu.lab.handover import Supplies
 from ollama_gpu.lab.supplies import model, ollama, open_webui, toolkit
@@ -105,3 +108,16 @@ def test_the_image_of_open_webui_is_the_roles_own(tmp_path: Path) -> None:
 def test_a_collection_without_that_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"open-webui\.lock names no version"):
         open_webui.source(tmp_path)
+
+
+@pytest.mark.parametrize(("held", "anew", "pushed"), [(False, (), True), (True, (), False), (True, ("all",), True)])
+def test_a_base_that_is_made_anew_takes_the_place_of_the_registrys(
+    tmp_path: Path, held: bool, anew: Collection[str], pushed: bool
+) -> None:
+    took: list[str] = []
+    registry: Any = SimpleNamespace(holds=lambda _: held, push=lambda *given: took.append(given[1]))
+    there: Any = SimpleNamespace(logs=tmp_path)
+    nothing: Any = None
+    shop = supply._Workshop(there, nothing, nothing, nothing, anew)
+    assert supply._open_webui_base(shop, registry, "ollama-gpu/python:1") == "mirror:5000/python:1"
+    assert took == (["python:1"] if pushed else [])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +55,22 @@ def test_where_nothing_was_deployed_there_is_no_record(context: Context) -> None
         records.read(context, 1)
 
 
-def test_a_deploy_is_recorded_with_what_it_takes_to_bring_it_again(context: Context) -> None:
+def test_a_deploy_is_recorded_with_what_it_takes_to_bring_it_again(
+    context: Context, client: Callable[[str], Any], name: str
+) -> None:
+    own = {"parameters": {**context.contract.parameters, "models": f"/{name}/models"}}  # the account is the session's
+    context = replace(context, contract=context.contract.model_copy(update=own))
+    served = {"gemma3:4b": f"sha256:{'a' * 64}", "nomic-embed-text": f"sha256:{'b' * 64}"}
+    client("ssm").put_parameter(
+        Name=f"/{name}/models",
+        Value=json.dumps({"models": [{"name": model, "digest": digest} for model, digest in served.items()]}),
+        Type="String",
+    )
     number = deploy(context)
     found = records.read(context, number)
+    assert found.number == number
+    assert found.models == served
+    assert (found.collection_sha256, found.open_webui) == (RELEASE.collection_sha256, RELEASE.open_webui)
     assert (found.outcome, found.release, found.image, found.templates) == (
         "deployed",
         "0123456789ab",
@@ -65,7 +80,8 @@ def test_a_deploy_is_recorded_with_what_it_takes_to_bring_it_again(context: Cont
     assert found.by.startswith("arn:aws:")
     assert found.ended is not None
     assert found.ended >= found.began
-    assert found.state_version
+    state = {"Bucket": f"{name}-state", "Key": context.environment.state_key}
+    assert found.state_version == client("s3").head_object(**state)["VersionId"]
     kept = release_archive.fetch(context, found.archive_sha256)
     assert "terraform/environments/local.tfvars" in release_archive.texts(kept)
     assert records.stands(context, RELEASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import yaml
 
 from tests import results, tiers
 from tests.requirements import criteria
-from tests.requirements.__main__ import row
+from tests.requirements.__main__ import main, row
 from tests.requirements.criteria import ROOT, Criterion, Need
+from tests.unit.docs import parsers
+from tests.unit.docs.commands import Command, simple
 
 CRITERIA = criteria.load()
 
@@ -35,9 +38,16 @@ def test_every_criterion_has_tests_and_each_exists(criterion: Criterion) -> None
 @pytest.mark.parametrize("criterion", [each for each in CRITERIA if each.needs], ids=lambda criterion: criterion.id)
 def test_what_only_a_gpu_or_aws_can_settle_has_a_command(criterion: Criterion) -> None:
     assert set(criterion.needs) <= set(criteria.NEEDS)
-    verbs = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     for need in criterion.needs.values():
-        assert set(re.findall(r"make ([a-z-]+)", need.command)) & verbs, f"{need.command} calls no verb of the Makefile"
+        commands = [Command(text, "") for text in simple(need.command.partition("  #")[0])]
+        assert "make" in {command.program for command in commands}
+        for command in commands:
+            if command.program == "aws":
+                assert parsers.unknown_to_aws(command.words) == []
+                continue
+            verb, *given = command.words[1:]
+            assert f"\n{verb}:" in parsers.MAKEFILE, f"{command.text} calls no verb of the Makefile"
+            assert {each.split("=")[0] for each in given} <= parsers.verb_variables(verb), command.text
 
 
 def test_what_the_command_for_a_gpu_is_said_to_run_it_runs() -> None:
@@ -74,6 +84,46 @@ def test_a_criterion_is_as_good_as_its_worst_test(
     seen = row(Criterion("1.1", "text", (A, B), needs), outcomes)
     assert seen["result"] == expected
     assert seen["where"][:2] == ["process", "embedded AWS"]
+
+
+@pytest.fixture
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A checkout in which `make test` ran everything that can run without a GPU and AWS, and all of it passed."""
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    tests = [test for each in CRITERIA for test in each.tests]
+    results.keep("unit", dict.fromkeys(tests, "passed"))
+    return tests
+
+
+def test_make_requirements_prints_the_fifty_for_programs(ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What `make requirements JSON=1` promises: id, text, tests, where and result of each."""
+    assert "tests.requirements $(JSON_FLAG)" in parsers.MAKEFILE
+    assert main(["--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [each["id"] for each in rows] == [each.id for each in CRITERIA]
+    for shown, criterion in zip(rows, CRITERIA, strict=True):
+        assert {"id", "text", "tests", "where", "result"} <= shown.keys()
+        assert shown["text"] == criterion.text
+        assert [test["id"] for test in shown["tests"]] == list(criterion.tests)
+        assert all(test["where"] in shown["where"] for test in shown["tests"])
+        needs = " and ".join(criteria.NEEDS[key] for key in criterion.needs)
+        assert shown["result"] == (f"needs {needs}" if needs else "passed")
+        assert [each["command"] for each in shown["settled_by"].values()] == [
+            need.command for need in criterion.needs.values()
+        ]
+
+
+def test_make_requirements_prints_them_for_people_and_fails_with_a_failed_one(
+    ran: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([]) == 0
+    assert "settled on a GPU by: sudo make gpu" in capsys.readouterr().out
+    results.keep("fabric", {ran[0]: "failed"})
+    (results.FOLDER / "unit.json").unlink()
+    assert main([]) == 1
+    said = capsys.readouterr().out
+    assert f"{sum(ran[0] in each.tests for each in CRITERIA)} failed" in said
+    assert main(["--sideways"]) == 2
 
 
 def test_the_cases_of_a_test_count_as_that_test(tmp_path: Path) -> None:

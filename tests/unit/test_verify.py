@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
+from ollama_gpu import deployed, verify
 from ollama_gpu.alarms import Alarm
 from ollama_gpu.chat import Chat
+from ollama_gpu.checks import Check, State
+from ollama_gpu.cli import app
 from ollama_gpu.errors import UserError
 from ollama_gpu.load import InstanceLoad
 from ollama_gpu.verify import chats, gpu, ringing
@@ -79,3 +84,16 @@ def test_the_composite_alarm_fails_and_another_warns() -> None:
 
 def test_without_a_gpu_the_composite_alarm_rings_for_good_and_fails_nothing() -> None:
     assert rings(alarm("service-degraded", "ALARM", None), without_gpu=True) == "warning"
+
+
+@pytest.mark.parametrize(("worst", "status"), [("ok", 0), ("skipped", 0), ("warning", 0), ("failed", 1)])
+@pytest.mark.parametrize("as_json", [False, True], ids=["table", "json"])
+def test_a_script_is_told_by_the_exit_status_alone(
+    monkeypatch: pytest.MonkeyPatch, worst: State, status: int, as_json: bool
+) -> None:
+    rows = [Check("chat", "ok", "3"), Check("alarms", worst, "seen"), Check("GPU of i-1", "ok", "1")]
+    monkeypatch.setattr(deployed, "deployed", lambda env: (env, {}))
+    monkeypatch.setattr(verify, "run", lambda *_: rows)
+    ran = CliRunner().invoke(app, ["verify", "--env", "prod", *(["--json"] if as_json else [])])
+    assert ran.exit_code == status
+    assert not as_json or [each["state"] for each in json.loads(ran.stdout)] == ["ok", worst, "ok"]

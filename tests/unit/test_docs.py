@@ -143,6 +143,29 @@ def test_an_example_in_a_document_parses(language: str) -> None:
     assert all(read(example) for example in examples)
 
 
+def test_the_pipeline_plans_on_pull_request_and_applies_on_merge_by_roles_and_without_keys() -> None:
+    text = (ROOT / "docs" / "ci.md").read_text()
+    [workflow] = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)]
+    trigger = workflow[True]  # YAML 1.1 reads `on` so
+    assert "pull_request" in trigger
+    assert trigger["push"] == {"branches": ["main"]}
+    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    plan, apply = workflow["jobs"]["plan"], workflow["jobs"]["apply"]
+    assert plan["if"] == "github.event_name == 'pull_request'"
+    assert (apply["if"], apply["environment"]) == ("github.event_name == 'push'", "prod")
+    for name, job, last in (("plan", plan, "make plan ENV=prod"), ("apply", apply, "make verify ENV=prod")):
+        [credentials] = [step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
+        assert credentials["role-to-assume"].endswith(f":role/ollama-gpu-ci-{name}")
+        assert not [key for key in credentials if "key" in key or "token" in key]
+        assert job["steps"][-1]["run"] == last
+    assert not any("deploy" in step.get("run", "") for step in plan["steps"]), "a pull request changes nothing"
+    trust = next(json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    [statement] = trust["Statement"]
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert list(statement["Condition"]) == ["StringEquals"], "StringLike lets other branches in"
+    assert not [value for value in statement["Condition"]["StringEquals"].values() if "*" in value]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
 def test_every_link_leads_somewhere(document: Path) -> None:
     broken = []

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from ollama_gpu import backup, contract, environments, paths, release_records
+from ollama_gpu import backup, backup_commands, contract, environments, paths, release_records
 from ollama_gpu.aws import Aws, parameter
 from ollama_gpu.backup import configuration, database, points, restore
 from ollama_gpu.backup.protected import Protected
+from ollama_gpu.cli import app
 from ollama_gpu.context import Context
 from ollama_gpu.drill import disaster
 from ollama_gpu.embedded_aws.process import Endpoint
@@ -172,6 +174,28 @@ def test_configuration_comes_back_parameters_secrets_and_variables(
     kept = context.paths.environment(name) / f"backup-{taken.backup}.tfvars"
     assert kept.read_text() == context.environment.variables_file.read_text()
     assert other.read_text() == "# another", "the checkout's own file is the user's"
+
+
+def test_the_command_wants_the_environments_name_where_people_work_and_then_restores(
+    context: Context, protected: Protected, client: Client, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ollama-gpu restore`, of an environment that is not made to be thrown away."""
+    real = replace(context, environment=replace(environments.load(context.paths, "staging"), name=name))
+    monkeypatch.setattr(backup_commands, "_open", lambda _: (real, protected))
+    taken = backup.take(real, protected, NoProgress(), ["configuration"])
+    image = context.contract.parameter("image", name)
+    client("ssm").put_parameter(Name=image, Value="image 2", Type="String", Overwrite=True)
+    asked = ["restore", "--env", name, "--point", taken.backup, "--only", "configuration", "--json"]
+
+    refused = CliRunner().invoke(app, [*asked, "--yes"])
+    assert isinstance(refused.exception, UserError)
+    assert f"configuration of {name}" in refused.exception.message
+    assert f"CONFIRM={name}" in refused.exception.remedy
+    assert parameter(context.aws, image) == "image 2", "it was restored before anybody agreed"
+
+    ran = CliRunner().invoke(app, [*asked, "--yes", "--confirm", name])
+    assert ran.exit_code == 0, ran.output
+    assert parameter(context.aws, image) == "image 1"
 
 
 def test_a_secrets_version_that_is_gone_is_said(

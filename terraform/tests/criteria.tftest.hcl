@@ -236,7 +236,7 @@ run "outputs_hold_every_identifier_and_address" {
   assert {
     condition = alltrue([for value in [
       output.artifact_bucket, output.backup, output.cache_replication_group_id, output.certificate_arn, output.dashboard, output.endpoints, output.fleets, output.image_id,
-      output.key_arns, output.load_balancer, output.log_groups, output.network, output.parameters, output.region, output.release, output.secret_arns, output.target_group_arns,
+      output.key_arns, output.load_balancer, output.log_groups, output.network, output.parameters, output.region, output.release, output.rollout, output.secret_arns, output.target_group_arns,
       output.topic_arn, output.url, output.web_acl_arn,
     ] : !strcontains(jsonencode(value), "null") && !strcontains(jsonencode(value), "\"\"")])
     error_message = "no output may be empty"
@@ -427,4 +427,32 @@ run "values_outside_their_range_are_refused" {
     network = { cidr = "10.40.0.0/24" }
   }
   expect_failures = [var.data, var.edge, var.fleets, var.network]
+}
+
+# Requirement 10.2
+run "values_that_aws_or_the_roles_would_refuse_later_are_refused_in_one_plan" {
+  command = plan
+
+  variables {
+    alarms            = { monthly_budget_usd = 0 }
+    collection_sha256 = "latest"
+    edge              = { domain = { name = "chat.example.org", zone = "example.org" }, client_cidrs = ["203.0.113.0/24", "our office"] }
+    fleets            = { interactive = { instance_types = ["g5.xlarge"], min_size = 2, max_size = 4, spot_percentage = 101 } }
+    models            = ["gemma3 4b"]
+    network           = { zone_count = 5 }
+    sign_on           = { client_id = "chat", discovery_url = "https://login.example.org/.well-known/openid-configuration", scopes = "openid" }
+    spot_enabled      = true
+  }
+  expect_failures = [var.alarms, var.collection_sha256, var.edge, var.fleets, var.models, var.network, var.sign_on]
+}
+
+# Requirement 10.2
+run "more_client_ranges_than_a_security_group_holds_and_a_sign_on_for_no_domain_are_refused" {
+  command = plan
+
+  variables {
+    edge    = { domain = { name = "chat.example.org", zone = "example.org" }, client_cidrs = [for number in range(31) : "10.0.${number}.0/24"] }
+    sign_on = { client_id = "chat", discovery_url = "https://login.example.org/.well-known/openid-configuration", allowed_domains = ["@example.org"] }
+  }
+  expect_failures = [var.edge, var.sign_on]
 }

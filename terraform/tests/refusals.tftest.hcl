@@ -207,6 +207,22 @@ run "a_number_of_health_checks_that_the_load_balancer_does_not_take_is_refused" 
   expect_failures = [var.edge]
 }
 
+run "a_front_door_open_to_nobody_is_refused" {
+  command = plan
+  variables {
+    edge = { domain = { name = "chat.example.org", zone = "example.org" }, client_cidrs = [] }
+  }
+  expect_failures = [var.edge]
+}
+
+run "health_checks_more_often_than_the_load_balancer_makes_them_are_refused" {
+  command = plan
+  variables {
+    edge = { domain = { name = "chat.example.org", zone = "example.org" }, health_check_interval = 4, health_check_timeout = 2 }
+  }
+  expect_failures = [var.edge]
+}
+
 run "an_idle_timeout_below_the_stream_limit_is_refused" {
   command = plan
   variables {

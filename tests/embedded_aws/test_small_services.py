@@ -1,4 +1,4 @@
-"""KMS rotation, service quotas, the account's hosted zone, EventBridge to log groups."""
+"""KMS rotation, secrets' versions, service quotas, the account's hosted zone, EventBridge to log groups."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ def test_a_keys_rotation_period_round_trips(client: Client) -> None:
     kms.enable_key_rotation(KeyId=key, RotationPeriodInDays=180)
     status = kms.get_key_rotation_status(KeyId=key)
     assert (status["KeyRotationEnabled"], status["RotationPeriodInDays"]) == (True, 180)
+
+
+def test_a_secrets_value_is_the_version_that_the_label_is_on(client: Client, name: str) -> None:
+    secrets = client("secretsmanager")
+    first = secrets.create_secret(Name=name, SecretString="one")["VersionId"]
+    second = secrets.put_secret_value(SecretId=name, SecretString="two")["VersionId"]
+    label = {"SecretId": name, "VersionStage": "AWSCURRENT"}
+    secrets.update_secret_version_stage(**label, RemoveFromVersionId=second, MoveToVersionId=first)
+    assert secrets.get_secret_value(SecretId=name)["SecretString"] == "one"
+    assert secrets.get_secret_value(SecretId=name, VersionId=second)["SecretString"] == "two"
+    secrets.update_secret_version_stage(**label, RemoveFromVersionId=first, MoveToVersionId=second)
+    assert secrets.get_secret_value(SecretId=name)["SecretString"] == "two"
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ def test_terraform_is_missing(driver: Driver) -> None:
     assert seen.status == 1
     assert "Terraform was not found" in seen.out
     assert "1.11" in seen.out
+    for verb in ("plan", "deploy"):
+        assert bare.run(verb, "--env", "dev").refused("Terraform was not found", "1.11")
 
 
 def test_terraform_is_too_old(driver: Driver, tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ from ollama_gpu.paths import locate
 
 ROOT = locate().repository
 VERBS = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-READS = ["doctor", "preflight", "plan", "outputs", "status", "env", "bootstrap"]
+READS = [
+    *("doctor", "preflight", "plan", "outputs", "status", "env", "bootstrap", "verify", "administrator", "releases"),
+    *("logs", "events", "cost", "capacity", "simulate"),
+]
+# Those that read by default, under a word of their own.
+LISTS = {"rollout": "status", "state": "list", "models": "list"}
 
 
 def recipe(*arguments: str) -> str:
@@ -41,6 +46,16 @@ def test_every_verb_of_the_readme_has_a_recipe(verb: str) -> None:
 def test_every_verb_that_reads_takes_the_environment_and_json(verb: str) -> None:
     assert f"ollama-gpu {verb} --env prod --json" in recipe(verb, "ENV=prod", "JSON=1")
     assert "--json" not in recipe(verb, "JSON=0")
+
+
+@pytest.mark.parametrize(("verb", "word"), LISTS.items())
+def test_a_group_of_verbs_lists_unless_told_otherwise_and_as_json_too(verb: str, word: str) -> None:
+    assert f"ollama-gpu {verb} {word} --json --env prod" in " ".join(recipe(verb, "ENV=prod", "JSON=1").split())
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("help", "setup")])
+def test_every_verb_makes_what_is_missing_first(verb: str) -> None:
+    assert recipe(verb).splitlines()[0].endswith("scripts/setup.py")
 
 
 def test_deploy_and_destroy_take_what_they_need() -> None:

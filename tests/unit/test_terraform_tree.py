@@ -47,3 +47,51 @@ def test_outputs_stand_in_alphabetical_order_and_are_described(path: Path) -> No
     names = re.findall(r'^output "(\w+)"', text, flags=re.MULTILINE)
     assert names == sorted(names)
     assert text.count("\n  description = ") == len(names)
+
+
+def blocks(text: str, kind: str) -> dict[str, str]:
+    """The top-level blocks of one kind by their last label, for example each `module`."""
+    found = re.findall(rf'^{kind} (?:"\w+" )?"(\w+)" \{{\n(.*?)^\}}', text, flags=re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+def test_every_role_is_bounded_and_every_module_is_told_by_what() -> None:
+    # No plan sees a module's inputs, and the variable's default is null: a line forgotten would bound nothing, unnoticed.
+    bound = re.compile(r"^  permissions_boundary += var\.permissions_boundary_arn$", flags=re.MULTILINE)
+    roles = {
+        f"{relative(path)}:{name}": body
+        for path in FILES
+        for name, body in blocks(path.read_text(), 'resource "aws_iam_role"').items()
+    }
+    assert len(roles) >= 6
+    assert [where for where, body in roles.items() if not bound.search(body)] == []
+    modules = blocks((TREE / "main.tf").read_text(), "module")
+    told = re.compile(r"^  permissions_boundary_arn += var\.permissions_boundary_arn$", flags=re.MULTILINE)
+    with_roles = {where.split("/")[1] for where in roles if where.startswith("modules/")}
+    assert {name for name, body in modules.items() if told.search(body)} == with_roles
+
+
+def test_the_plan_that_looks_at_the_outputs_looks_at_each() -> None:
+    named = set(re.findall(r"\boutput\.(\w+)", (TREE / "tests" / "criteria.tftest.hcl").read_text()))
+    declared = set(re.findall(r'^output "(\w+)"', (TREE / "outputs.tf").read_text(), flags=re.MULTILINE))
+    assert declared - named == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_every_exception_of_the_scanner_says_why(path: Path) -> None:
+    reasons = re.findall(r"#\s*checkov:skip=\w+(.*)", path.read_text())
+    assert all(re.match(r":\s*\S.{8,}", reason) for reason in reasons), reasons
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_wildcard_that_grants_is_argued_beside_it(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    unargued = []
+    for number, line in enumerate(lines):
+        if re.search(r'^\s*(actions|resources)\s*=\s*\[.*"[^"]*\*', line):
+            start = max((at for at in range(number) if re.match(r"data |resource ", lines[at])), default=0)
+            around = lines[max(0, start - 6) : number + 1] + lines[number + 1 : number + 3]
+            denies = any('"Deny"' in each for each in lines[max(0, number - 6) : number + 6])
+            if not denies and not any("#" in each for each in around):
+                unargued.append(f"{path.name}:{number + 1}: {line.strip()}")
+    assert unargued == []

@@ -273,6 +273,11 @@ run "a_schedule_that_has_moved_the_minimum_is_left_alone" {
     condition     = aws_autoscaling_schedule.this["office"].max_size == -1 && aws_autoscaling_schedule.this["office"].desired_capacity == -1
     error_message = "a schedule moves the minimum only"
   }
+  assert {
+    condition = (aws_autoscaling_schedule.this["office"].min_size == 3 && aws_autoscaling_schedule.this["office"].recurrence == "0 8 * * MON-FRI"
+    && aws_autoscaling_schedule.this["office"].time_zone == "Europe/Vienna" && aws_autoscaling_schedule.this["office"].autoscaling_group_name == "test-interactive")
+    error_message = "the minimum must move to what the schedule says, at its time of its zone"
+  }
 }
 
 # Requirement 9.4

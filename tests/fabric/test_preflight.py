@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,13 @@ from cryptography.x509.oid import NameOID
 from ollama_gpu import contract, environments, images, preflight
 from ollama_gpu.aws import Aws
 from ollama_gpu.checks import Check
+from ollama_gpu.context import Context
 from ollama_gpu.embedded_aws.process import EmbeddedAws
 from ollama_gpu.environments import Environment, Variables
-from ollama_gpu.paths import locate
+from ollama_gpu.errors import UserError
+from ollama_gpu.fabric import Fabric
+from ollama_gpu.paths import Paths, locate
+from ollama_gpu.progress import NoProgress
 from tests.fabric.driver import wait_for
 
 REGION = "us-east-1"
@@ -68,6 +73,15 @@ def state_bucket(aws: Aws) -> Iterator[str]:
 def test_a_state_bucket_that_is_missing_is_made_by_bootstrap(aws: Aws) -> None:
     (row,) = preflight.state(environment(), AGREED, aws)
     assert refused(row, STATE_BUCKET, "make bootstrap ENV=prod")
+
+
+def test_who_plans_without_preflight_is_told_the_same_by_terraform(aws: Aws, tmp_path: Path) -> None:
+    exports = {"AWS_ENDPOINT_URL": str(aws.endpoint), "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    where = Paths(locate().repository, tmp_path)
+    fabric = Fabric(Context(where, environment(), AGREED, aws, exports, unset=()), NoProgress())
+    with pytest.raises(UserError, match=f"The state bucket {STATE_BUCKET} does not exist") as caught:
+        fabric.init()
+    assert "make bootstrap ENV=prod" in caught.value.remedy
 
 
 def test_a_state_bucket_whose_lock_is_free_passes(aws: Aws, state_bucket: str) -> None:

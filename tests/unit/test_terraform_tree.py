@@ -56,7 +56,7 @@ def blocks(text: str, kind: str) -> dict[str, str]:
 
 
 def test_every_role_is_bounded_and_every_module_is_told_by_what() -> None:
-    # No plan sees a module's inputs, and the variable's default is null: a line forgotten would bound nothing, unnoticed.
+    # No plan sees a module's inputs, and the default is null: a line that is forgotten would bound nothing, unseen.
     bound = re.compile(r"^  permissions_boundary += var\.permissions_boundary_arn$", flags=re.MULTILINE)
     roles = {
         f"{relative(path)}:{name}": body

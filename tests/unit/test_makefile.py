@@ -21,7 +21,9 @@ LISTS = {"rollout": "status", "state": "list", "models": "list"}
 
 def recipe(*arguments: str) -> str:
     """What make would run, without running it."""
-    done = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 

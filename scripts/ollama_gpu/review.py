@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_gpu.terraform.events import Json, ResourceChange, ResourceDrift, plan_changes
+from ollama_gpu.terraform.events import ResourceChange, ResourceDrift
 
 # Types whose deletion or replacement loses what people stored: files, conversations, backups, and the keys
 # and secrets without which the rest cannot be read. Attachments such as aws_s3_bucket_policy hold nothing.
@@ -119,7 +119,7 @@ def _in_order(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 def review_of(
     changes: Iterable[ResourceChange], drift: Iterable[ResourceDrift] = (), outputs: Iterable[str] = ()
 ) -> PlanReview:
-    """The review of what a plan's events (or its `show -json` form) listed."""
+    """The review of what a plan's events listed."""
     ordered = tuple(sorted(changes, key=lambda each: each.address))
     return PlanReview(
         changes=ordered,
@@ -127,9 +127,3 @@ def review_of(
         outputs_changed=tuple(sorted(outputs)),
         counts=dict(Counter(each.action for each in ordered)),
     )
-
-
-def review_of_document(document: Json) -> PlanReview:
-    """The review of a decoded `terraform show -json` plan."""
-    changes, drift, outputs = plan_changes(document)
-    return review_of(changes, drift, outputs)

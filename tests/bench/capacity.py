@@ -1,9 +1,9 @@
 """The simulator against the running lab: `python -m tests.bench.capacity [--users N] [--minutes M] [--think S]`
 
-The lab's instances share this machine's cores, so they are simulated as one engine with the slots of both. It is
-measured with one user, with half of the slots busy and with all, which gives the simulator's input; then so many users
-as asked think and chat for a while, the same is simulated, and the difference is the simulator's error. Needs ENV=local
-with its lab, and nobody else on it.
+The lab is measured with one user, with half of its slots busy and with all, which gives the simulator's input; then so
+many users as asked think and chat for a while, the same is simulated, and the difference is the simulator's error. The
+instances share this machine's cores, which the simulator does not know: an instance's speed at so many streams is what
+was seen while the others served as many. Needs ENV=local with its lab, and nobody else on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from http.client import HTTPException
 from typing import Any
 
@@ -44,30 +44,23 @@ _ASKED = "Tell me about the sea."
 
 @dataclass(frozen=True)
 class Calibration:
-    """The lab with one user, with half as many as ``slots``, and with that many at once; by their number."""
+    """The lab with one user, with half of its slots busy and with all; by the streams of one of ``instances``."""
 
-    slots: int
+    instances: int
     points: dict[int, Figures]
 
 
 def predict(seen: Calibration, host: Host, users: int, seconds: float, think: float, tokens: float) -> Figures:
-    """What the simulator says of a run, the mean of many seeds. ``host`` is one instance, the slots are the lab's."""
+    """What the simulator says of a run, the mean of many seeds. ``host`` is one instance."""
     known = calibrated(seen)
-    instances = seen.slots // host.all_slots
-    one = Host(
-        1,
-        seen.slots,
-        host.context,
-        host.kv_cache_type,
-        host.queue_limit * instances,
-        host.queue_seconds,
-        processes=1,
-        connections_per_process=host.connections_per_process,
-    )
     rates = {streams: point.stream_rate for streams, point in seen.points.items()}
-    service = Service(engine.measured(rates, 1e9, seen.slots, known), one, vcpus=1, boot_seconds=1)
+    # what several processes add is in the calibration, which saw the instance as a whole
+    service = Service(
+        engine.measured(rates, 1e9, host.slots, known), replace(host, processes=1), vcpus=1, boot_seconds=1
+    )
     never = {"cpu": 1e9, "inference load": 1e9, "requests": 1e9}
-    fixed = Policies(1, 1, 1, 0, warmup_seconds=0, drain_seconds=1, targets=never)
+    size = seen.instances
+    fixed = Policies(size, size, size, 0, warmup_seconds=0, drain_seconds=1, targets=never)
     demand = Demand(users, think, prompt_tokens=1, answer_tokens=tokens)
     waits, chats, refused, made = Quantiles(), 0, 0, 0.0
     for seed in range(_DAYS):
@@ -82,12 +75,12 @@ def predict(seen: Calibration, host: Host, users: int, seconds: float, think: fl
         first_token_p95=waits.at(0.95),
         refused=round(refused / _DAYS),
         tokens=made / max(1, chats),
-        stream_rate=service.engine.stream_rates[min(users, seen.slots)],
+        stream_rate=service.engine.stream_rates[min(-(-users // size), host.slots)],
     )
 
 
 def calibrated(seen: Calibration) -> Priors:
-    """The priors with the lab's own: what comes before the first token at one and at all slots, answers all alike."""
+    """The priors with the lab's own: what comes before the first token by streams, answers all alike."""
     known = priors.load()
     points = seen.points.values()
     added = Added(
@@ -118,12 +111,14 @@ def compare(
 ) -> dict[str, Any]:
     """Calibrate, measure, predict. The figures of each, and the errors in percent."""
     slots = instances * host.all_slots
-    numbers = sorted({1, slots // 2, slots})
+    numbers = {max(1, people // instances): people for people in (slots, slots // 2, 1)}
 
     def chatter() -> _Chatter:
         return _Chatter(door, token, tokens)
 
-    seen = Calibration(slots, {number: measure(chatter, number, 45) for number in numbers})
+    seen = Calibration(
+        instances, {streams: measure(chatter, people, 45) for streams, people in sorted(numbers.items())}
+    )
     run = measure(chatter, users, 60 * minutes, think)
     predicted = predict(seen, host, users, 60 * minutes, think, run.tokens)
     return {

@@ -18,7 +18,6 @@ from ollama_gpu.terraform.events import (
     WaitingForLock,
     parse_line,
     parse_text_diagnostics,
-    plan_changes,
 )
 
 RESOURCE = {
@@ -118,28 +117,3 @@ def test_text_without_a_heading_is_one_error() -> None:
     assert parse_text_diagnostics(["", "Failed to unlock state: x", "Lock Info:"]) == [
         Diagnostic("error", "Failed to unlock state: x", "Lock Info:")
     ]
-
-
-@pytest.mark.parametrize(
-    ("actions", "word"),
-    [
-        (["create"], "create"),
-        (["delete", "create"], "replace"),
-        (["create", "delete"], "replace"),
-        (["forget"], "remove"),
-        (["read"], "read"),
-    ],
-)
-def test_a_saved_plan_uses_the_words_of_the_events(actions: list[str], word: str) -> None:
-    document = {
-        "resource_changes": [
-            {"address": "a.b", "type": "a", "change": {"actions": actions}},
-            {"address": "a.same", "type": "a", "change": {"actions": ["no-op"]}},
-        ],
-        "output_changes": {"url": {"actions": ["update"]}, "zone": {"actions": ["no-op"]}},
-        "resource_drift": [{"address": "a.c", "type": "a", "change": {"actions": ["update"]}}],
-    }
-    changes, drift, outputs = plan_changes(document)
-    assert changes == [ResourceChange("a.b", "a", word)]
-    assert drift == [ResourceDrift("a.c", "a", "update")]
-    assert outputs == {"url": "update"}

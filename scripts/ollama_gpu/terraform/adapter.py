@@ -17,14 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from python_terraform import IsFlagged
 from python_terraform import Terraform as CommandBuilder
 
 from ollama_gpu.errors import UserError
 from ollama_gpu.progress import NoProgress, ProgressView
-from ollama_gpu.review import PlanReview, review_of, review_of_document
+from ollama_gpu.review import PlanReview, review_of
 from ollama_gpu.terraform.causes import Context
 from ollama_gpu.terraform.errors import Interrupted, explain, unexplained, warnings
 from ollama_gpu.terraform.events import (
@@ -213,11 +213,6 @@ class Terraform:
         review = review_of(seen.changes, seen.drift, seen.outputs)
         return PlanOutcome(seen.status == _CHANGES, review, seen.warnings, seen.log)
 
-    def show_plan(self, path: Path) -> PlanReview:
-        """The review of a saved plan. After ``plan`` its outcome's review says the same without a second run
-        (which loads every provider again: seconds)."""
-        return review_of_document(json.loads(self._capture("show", str(path.absolute()), json=IsFlagged)))
-
     def apply(self, plan: Path, lock_timeout_seconds: int = 0) -> ApplyOutcome:
         """Apply exactly the saved plan, which holds its variables. There is no time limit; the view's
         heartbeat says what has been running for longest."""
@@ -247,11 +242,6 @@ class Terraform:
         """Take a resource that exists, by the provider's identifier of it, into the state (`terraform import`)."""
         files = [str(path.absolute()) for path in var_files]
         self._run("import", {"var_file": files, "input": False}, address, identifier, stage=True)
-
-    def state_pull(self) -> dict[str, Any]:
-        """The whole state, which may hold secrets; empty when there is none yet."""
-        text = self._capture("state pull").strip()
-        return cast(dict[str, Any], json.loads(text)) if text else {}
 
     def force_unlock(self, lock_id: str) -> None:
         """Release a lock whose holder is dead; an error names the holder when the id is another's."""

@@ -1,4 +1,4 @@
-"""Terraform's machine-readable output, typed: `-json` UI events, `validate -json`, `show -json` plans.
+"""Terraform's machine-readable output, typed: `-json` UI events, `validate -json`.
 
 Each line is decoded once, into a small frozen value or, when nobody here needs it, into None. Unknown event
 types and fields are ignored, as Terraform's compatibility promise for the format asks of every reader.
@@ -212,44 +212,3 @@ def _from_text(lines: list[str]) -> Diagnostic:
     severity = "warning" if lines[0].startswith(_HEADS[1]) else "error"
     summary = lines[0].removeprefix(_HEADS[0]).removeprefix(_HEADS[1])
     return Diagnostic(severity, summary, "\n".join(lines[1:]).strip())
-
-
-def plan_changes(document: Json) -> tuple[list[ResourceChange], list[ResourceDrift], dict[str, str]]:
-    """What a `show -json` plan says: resource changes (no-ops left out), drift, and changed outputs."""
-    changes = [
-        ResourceChange(entry["address"], entry.get("type", ""), action, entry.get("action_reason", ""))
-        for entry in document.get("resource_changes", ())
-        if (action := _one_action(entry)) != "noop"
-    ]
-    drift = [
-        ResourceDrift(entry["address"], entry.get("type", ""), action)
-        for entry in document.get("resource_drift", ())
-        if (action := _one_action(entry)) != "noop"
-    ]
-    outputs = {
-        name: action
-        for name, change in document.get("output_changes", {}).items()
-        if (action := _joined(change.get("actions", ()))) != "noop"
-    }
-    return changes, drift, outputs
-
-
-def _one_action(entry: Json) -> str:
-    change = entry.get("change", {})
-    action = _joined(change.get("actions", ()))
-    if action == "noop" and entry.get("previous_address"):
-        return "move"
-    if action == "noop" and change.get("importing"):
-        return "import"
-    return action
-
-
-def _joined(actions: Iterable[str]) -> str:
-    """One word for the list of actions that plans use, the word that the events use."""
-    names = set(actions)
-    if {"create", "delete"} <= names:
-        return "replace"
-    for name, word in (("forget", "remove"), ("no-op", "noop")):
-        if name in names:
-            return word
-    return next(iter(names), "noop")

@@ -1,7 +1,8 @@
 """CloudWatch Logs: saved queries, a group's key, and metrics inside log events.
 
 moto 5.2.5 has no query definitions and no AssociateKmsKey, and it does not read the embedded metric format,
-by which the gateway's log becomes CloudWatch metrics. It also keeps every event; here a stream keeps its newest.
+by which the gateway's log becomes CloudWatch metrics. It also keeps every event, in memory; here a stream keeps its
+first, which tell of an instance's boot, and its newest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from .embedded_metric_format import publish
 from .patching import add_operations, around
 from .store import Regional
 
-KEPT_EVENTS = 10_000  # of a stream; they lie in memory, and a fleet writes a few thousand an hour
+FIRST_EVENTS = 2_000  # of a stream
+NEWEST_EVENTS = 8_000  # a fleet writes a few thousand an hour
 
 _queries: Regional[dict[str, Any]] = Regional()
 
@@ -41,8 +43,7 @@ def apply() -> None:
         original: Callable[..., Any], self: Any, log_stream_name: str, log_events: list[dict[str, Any]]
     ) -> Any:
         answer = original(self, log_stream_name, log_events)
-        stream = self.streams[log_stream_name]
-        del stream.events[:-KEPT_EVENTS]
+        del self.streams[log_stream_name].events[FIRST_EVENTS:-NEWEST_EVENTS]
         publish(self.account_id, self.region, log_events)
         return answer
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ollama_gpu.aws import parameter
+
 if TYPE_CHECKING:
     from tests.serving.conftest import Serving
 
@@ -48,6 +50,15 @@ def until(condition: Callable[[], bool], what: str, seconds: float) -> float:
         assert time.monotonic() < began + seconds, f"no {what} after {seconds:.0f} s"
         time.sleep(0.5)
     return time.monotonic() - began
+
+
+def query(serving: Serving, asked: str, **variables: str) -> str:
+    """What Open WebUI's database answers to SQL, a line a row; ``:'name'`` in it stands for a variable."""
+    told = parameter(serving.context.aws, serving.context.contract.parameter("fabric", "local"))
+    database = json.loads(told or "")["database"]["name"]
+    psql = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", f"--dbname={database}", "--file=-")
+    given = [f"--set={name}={value}" for name, value in variables.items()]
+    return serving.docker.output("exec", "--interactive", "--user=postgres", serving.stores, *psql, *given, text=asked)
 
 
 def unit(serving: Serving, instance: str, name: str, fact: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from ollama_gpu import chat, timeline
-from ollama_gpu.aws import parameter
+from tests.serving import fleet
 from tests.serving.conftest import Serving
 from tests.serving.traffic import Session, sign_in
 
@@ -55,11 +53,8 @@ def test_both_booted_at_once_on_an_empty_database(serving: Serving) -> None:
     """As the first deploy finds it: each wants to make the database, its schema and the first administrator."""
     boots = [boot(serving, instance) for instance in serving.instances()]
     assert max(began for began, _ in boots) < min(ended for _, ended in boots), boots
-    told = parameter(serving.context.aws, serving.context.contract.parameter("fabric", "local"))
-    database = json.loads(told or "")["database"]["name"]
     asked = 'select count(*) from "user" where role = $$admin$$; select count(*) from alembic_version'
-    psql = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", f"--dbname={database}", f"--command={asked}")
-    counted = serving.docker.output("exec", "--user=postgres", serving.stores, *psql)
+    counted = fleet.query(serving, asked)
     assert counted.split() == ["1", "1"], "administrators, schemas"
 
 

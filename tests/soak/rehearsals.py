@@ -227,19 +227,13 @@ def _require_back(scene: Scene, failed: int) -> None:
 @contextmanager
 def older_schema(serving: Serving) -> Iterator[None]:
     """The database says that it is at an older schema than it is: whoever migrates it makes tables that are there."""
-
-    def query(asked: str, revision: str) -> str:
-        psql = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--dbname=openwebui")
-        command = ("exec", "--interactive", "--user=postgres", serving.stores, *psql, f"--set=revision={revision}")
-        return serving.docker.output(*command, "--file=-", text=asked)
-
     marked = "update alembic_version set version_num = :'revision'"
-    newest = query("select version_num from alembic_version", "")
-    query(marked, BEFORE_TABLE_APP)
+    newest = fleet.query(serving, "select version_num from alembic_version")
+    fleet.query(serving, marked, revision=BEFORE_TABLE_APP)
     try:
         yield
     finally:
-        query(marked, newest)
+        fleet.query(serving, marked, revision=newest)
 
 
 @contextmanager

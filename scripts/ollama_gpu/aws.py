@@ -17,6 +17,8 @@ from botocore.exceptions import (
     ProfileNotFound,
     SSOError,
 )
+from botocore.loaders import create_loader
+from botocore.session import Session, get_session
 
 from ollama_gpu.errors import UserError
 
@@ -63,9 +65,13 @@ class Aws:
     @cached_property
     def session(self) -> boto3.Session:
         if self.endpoint is None:
-            return boto3.Session(region_name=self.region)
+            return boto3.Session(region_name=self.region, botocore_session=self._core)
         # The embedded AWS takes any credentials; naming them keeps the user's own out of it.
-        return boto3.Session(region_name=self.region, aws_access_key_id="testing", aws_secret_access_key="testing")  # noqa: S106
+        return boto3.Session("testing", "testing", region_name=self.region, botocore_session=self._core)
+
+    @cached_property
+    def _core(self) -> Session:
+        return get_session()
 
     @cached_property
     def _config(self) -> Config:
@@ -75,7 +81,10 @@ class Aws:
         return Config(retries=retries, connect_timeout=5, read_timeout=60, proxies=proxies)  # type: ignore[arg-type]
 
     def client(self, service: str) -> Any:
-        """A client of any service, by boto3's name; the properties below are the typed ones."""
+        """A client of any service, by boto3's name, not kept; the properties below are the typed ones."""
+        core = self._core
+        # A loader keeps every service's model it has read: a walk over all services would hold 20 MiB of them.
+        core.register_component("data_loader", create_loader(core.get_config_variable("data_path")))
         return self.session.client(service, endpoint_url=self.endpoint, config=self._config)  # type: ignore[call-overload]
 
     @cached_property

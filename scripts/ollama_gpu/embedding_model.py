@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jinja2 import Template
-
 from ollama_gpu import role_variables
 from ollama_gpu.environments import Environment
 from ollama_gpu.errors import UserError
@@ -17,6 +15,8 @@ VARIABLE = "open_webui_embedding_model"
 
 def of(paths: Paths, environment: Environment) -> str:
     """Its name; empty where documents are not searched. ENV=local names it by what the lab supplies."""
+    from jinja2 import Template
+
     variables = role_variables.read(paths, environment)
     name: str = Template(str(variables.get(VARIABLE) or "")).render(variables)
     return name

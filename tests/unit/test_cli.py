@@ -48,8 +48,14 @@ def test_a_defect_of_ours_is_not_dressed_up_as_the_users_mistake(monkeypatch: py
         cli.main()
 
 
-def test_help_loads_nothing_heavy() -> None:
-    heavy = "('boto3', 'moto', 'pydantic', 'hcl2', 'rich')"
-    look = f"import sys, ollama_gpu.cli; print([name for name in {heavy} if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("ollama_gpu.cli", ["boto3", "moto", "pydantic", "hcl2", "rich"]),  # for --help
+        ("ollama_gpu.deploy", ["moto", "cryptography", "jinja2"]),
+    ],
+)
+def test_what_every_command_loads_is_nothing_heavy(module: str, heavy: list[str]) -> None:
+    look = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

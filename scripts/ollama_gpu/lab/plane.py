@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ollama_gpu import models, role_variables
@@ -18,11 +18,14 @@ from ollama_gpu.chat import Door
 from ollama_gpu.context import Context
 from ollama_gpu.paths import Paths
 
-from . import authority, handles, names, places, removal
+from . import handles, names, places, removal
 from .docker import Docker
 from .follower import Follower
 from .front_door import ports
 from .supplies import model
+
+if TYPE_CHECKING:
+    from .authority import Authority
 
 BAKE_ONLY = ("model_store_models", "model_store_source")
 """A bake has the models from the lab's mirror, a boot from the artifact bucket and the environment's model set."""
@@ -48,7 +51,9 @@ class Plane:
         return Door(f"https://127.0.0.1:{ports().https}", self.authority.certificate, direct=True)
 
     @property
-    def authority(self) -> authority.Authority:
+    def authority(self) -> Authority:
+        from . import authority  # loads the library of certificates: 9 MiB, which a deploy elsewhere never needs
+
         return authority.keep(self.folder / "authority")
 
     def prepare(self) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollama_gpu.errors import UserError
-from ollama_gpu.lab.authority import Authority
 from ollama_gpu.lab.docker import LABEL, NETWORK, Docker
 from ollama_gpu.lab.images import Image
 from ollama_gpu.lab.recipe import key
@@ -20,6 +20,9 @@ from .admin import Admin
 from .ports import ADDRESS, HTTP_VARIABLE, HTTPS_VARIABLE, Ports
 from .stats import Row
 from .view import Certificate, FrontDoorView
+
+if TYPE_CHECKING:
+    from ollama_gpu.lab.authority import Authority
 
 IMAGE = Image("front-door", ("ca-certificates", "haproxy"))
 START_SECONDS = 20.0

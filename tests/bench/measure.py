@@ -52,7 +52,8 @@ def watch(root: int, peaks: dict[str, float], done: threading.Event) -> None:
             top = psutil.Process(root)
             for process in [top, *top.children(recursive=True)]:
                 with suppress(psutil.NoSuchProcess):
-                    sums[process.name()[:24]] += process.memory_info().rss / 2**20
+                    # the share of what it has in common with others: a child that is about to start its program has all
+                    sums[process.name()[:24]] += process.memory_full_info().pss / 2**20
         for name, total in sums.items():
             peaks[name] = max(peaks[name], total)
 

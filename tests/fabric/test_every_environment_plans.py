@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +30,22 @@ AGREED = contract.load(locate().contract)
 SHIPPED = ("dev", "staging", "prod")
 RELEASE = Release("0123456789ab", "0" * 64, "open-webui==0.12.4")
 Planned = Callable[[str], SavedPlan]
+NAMES = {
+    *("name", "bucket", "identifier", "replication_group_id", "policy_name", "dashboard_name", "alarm_name"),
+    *("alias", "creation_token", "domain_name", "fqdn"),
+}
+NAMED_WITHIN_ANOTHER = {
+    *("aws_autoscaling_lifecycle_hook", "aws_autoscaling_policy", "aws_iam_role_policy"),
+    "aws_backup_restore_testing_selection",
+}
+"""Whose names are unique within a group, a role or a plan."""
+OF_THE_ACCOUNT = {
+    *("aws_ebs_encryption_by_default", "aws_ebs_default_kms_key", "aws_s3_account_public_access_block"),
+    *("aws_backup_region_settings", "aws_backup_global_settings", "aws_ec2_instance_metadata_defaults"),
+    *("aws_iam_account_password_policy", "aws_iam_account_alias", "aws_iam_service_linked_role"),
+    *("aws_ssm_service_setting", "aws_guardduty_detector", "aws_securityhub_account"),
+}
+"""What an account and region has once, so that no environment may own it."""
 
 
 def context(account: Account, name: str) -> Context:
@@ -152,7 +168,15 @@ def test_spot_is_half_of_what_staging_adds_to_its_base_and_none_of_prod(
 
 
 def resource(account: Account, plan: SavedPlan, name: str, address: str) -> dict[str, Any]:
-    """A resource's attributes in a saved plan, as Terraform shows it."""
+    """A resource's attributes in a saved plan."""
+    attributes: dict[str, Any] = next(
+        each["change"]["after"] for each in shown(account, plan, name) if each["address"] == address
+    )
+    return attributes
+
+
+def shown(account: Account, plan: SavedPlan, name: str) -> list[dict[str, Any]]:
+    """The resources of a saved plan with their changes, as Terraform shows them."""
     inside = context(account, name)
     added = {key: value for key, value in terraform_environment(inside).items() if value is not None}
     done = subprocess.run(
@@ -163,9 +187,25 @@ def resource(account: Account, plan: SavedPlan, name: str, address: str) -> dict
         text=True,
         check=True,
     )
-    changes = {item["address"]: item["change"]["after"] for item in json.loads(done.stdout)["resource_changes"]}
-    attributes: dict[str, Any] = changes[address]
-    return attributes
+    changes: list[dict[str, Any]] = json.loads(done.stdout)["resource_changes"]
+    return changes
+
+
+def test_no_two_environments_of_an_account_claim_the_same(account: Account, planned: Planned) -> None:
+    """A name is an account's once, and so is a bucket's policy or notification and a setting of the whole account."""
+    claimed: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for name in SHIPPED:
+        for each in shown(account, planned(name), name):
+            if each["mode"] != "managed":
+                continue
+            assert each["type"] not in OF_THE_ACCOUNT, each["address"]
+            for key in NAMES & set(each["change"]["after"]):
+                value = each["change"]["after"][key]
+                if isinstance(value, str) and value and each["type"] not in NAMED_WITHIN_ANOTHER:
+                    claimed[each["type"], key, value].add(name)
+    assert len(claimed) > 200, "too few names to prove anything"
+    twice = sorted(what for what, names in claimed.items() if len(names) > 1)
+    assert not twice, twice
 
 
 def test_each_environment_has_a_state_and_a_working_folder_of_its_own(account: Account, planned: Planned) -> None:

@@ -22,6 +22,7 @@ from ollama_gpu.embedded_aws.process import Endpoint
 from ollama_gpu.errors import UserError
 from ollama_gpu.lab import handles
 from ollama_gpu.paths import locate
+from ollama_gpu.rollout import steps
 from tests.soak import rehearsals
 
 from .conftest import REGION, wait_until
@@ -185,7 +186,7 @@ def silent(endpoint: Endpoint) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def swift(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout, "EVERY_SECONDS", 0.2)
+    monkeypatch.setattr(steps, "EVERY_SECONDS", 0.2)
 
 
 def each_time(action: Callable[[], None]) -> Callable[[float], None]:
@@ -267,7 +268,7 @@ def test_a_version_whose_instances_give_up_is_taken_back_with_the_boot_step_that
     assert fleets.in_service() == Counter({"1": 2})
     assert fleets.named() == "1"
     assert fleets.named("batch") == "1", "the other fleet must not get what failed people"
-    assert len(logged) <= rollout.LOST_INSTANCES + 1, "more of the same was tried than is of use"
+    assert len(logged) <= steps.LOST_INSTANCES + 1, "more of the same was tried than is of use"
     assert any("going back" in line for line in view.said)
 
 

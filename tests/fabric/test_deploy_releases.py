@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -125,19 +126,31 @@ def test_a_change_that_terraform_cannot_apply_fails_and_no_instance_follows_it(
 def test_a_rollback_brings_a_release_back_from_its_own_tree_and_rolls_to_it(
     second: Run, driver: Driver, fleet: Fleet, deployed: dict[str, Any], aws: Any
 ) -> None:
+    """Ctrl-C in the middle of it, as from somebody who has seen enough: the rollout goes on, and can be followed."""
     first = releases(driver)[2]
     assert first["outcome"] == "deployed"
-    back = driver.make("rollback", f"TO={first['number']}", "ENV=local", "JSON=1", seconds=900)
-    assert back.status == 0, back.err
+    process = driver.start("rollback", str(first["number"]), "--env", "local")
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if "rollout: interactive" in line and "InProgress" in line:
+            process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130, "".join(said)
+    assert "ollama-gpu rollout follow --env local" in "".join(said[-4:])
+    assert "Traceback" not in "".join(said)
+    assert [releases(driver)[0]["outcome"], fleet.refreshes()[0]["Status"]] == ["rolling out", "InProgress"]
+    followed = driver.run("rollout", "follow", "--env", "local", seconds=600)
+    assert followed.status == 0, followed.err
     newest = releases(driver)[0]
     assert (newest["outcome"], newest["reapplies"]) == ("deployed", first["number"])
     same = ("release", "image", "archive_sha256", "collection_sha256", "instance")
     assert all(newest[name] == first[name] for name in same)
-    version = str(back.json["fleets"]["interactive"]["launch_template"]["latest_version"])
+    outputs = driver.make("outputs", "ENV=local", "JSON=1").json
+    version = str(outputs["fleets"]["interactive"]["launch_template"]["latest_version"])
     assert fleet.versions() == Counter({version: 2})
     assert fleet.told(version)["drain_seconds"] == 110
-    assert back.json["release"] == first["release"]
-    assert back.json["image_id"] == deployed["image_id"]
+    assert (outputs["release"], outputs["image_id"]) == (first["release"], deployed["image_id"])
     assert aws("ssm").get_parameter(Name=IMAGE)["Parameter"]["Value"] == deployed["image_id"]
 
 

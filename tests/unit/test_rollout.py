@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ollama_gpu.rollout import lost
+from ollama_gpu.rollout.witness import lost
 
 BEGAN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

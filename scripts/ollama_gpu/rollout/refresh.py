@@ -1,0 +1,93 @@
+"""An instance refresh as AWS tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ollama_gpu.aws import Aws, code_of
+from ollama_gpu.context import Context
+
+from .due import in_order
+
+UNDER_WAY = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
+REVERSIBLE = ("Pending", "InProgress", "Baking")
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """A refresh as AWS tells it; ``percentage`` is of the way that it is on, back too."""
+
+    fleet: str
+    group: str
+    identifier: str
+    version: str
+    status: str
+    percentage: int
+    reason: str
+    began: datetime
+
+    @property
+    def under_way(self) -> bool:
+        return self.status in UNDER_WAY
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.identifier,
+            "version": self.version,
+            "status": self.status,
+            "percent": self.percentage,
+            "reason": self.reason,
+            "began": self.began.isoformat(),
+        }
+
+    def __str__(self) -> str:
+        text = f"{self.fleet}: to version {self.version}: {self.status}"
+        if self.status in ("InProgress", "RollbackInProgress"):
+            text += f", {self.percentage} %"
+        return text + (f" ({self.reason})" if self.reason else "")
+
+
+def under_way(context: Context, outputs: dict[str, Any]) -> list[Refresh]:
+    """The refreshes that go on now, whoever started them."""
+    found = (newest(context.aws, outputs, fleet) for fleet in in_order(outputs))
+    return [refresh for refresh in found if refresh and refresh.under_way]
+
+
+def newest(aws: Aws, outputs: dict[str, Any], fleet: str) -> Refresh | None:
+    """A fleet's last refresh, of the past six weeks."""
+    group = outputs["fleets"][fleet]["group_name"]
+    try:
+        answer = aws.autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)
+    except ClientError as error:
+        if code_of(error) == "ValidationError":  # the group is gone, or its first apply did not come so far
+            return None
+        raise
+    found = answer["InstanceRefreshes"]
+    return _refresh(fleet, found[0]) if found else None
+
+
+def again(aws: Aws, refresh: Refresh) -> Refresh:
+    """The same refresh as it is now."""
+    answer = aws.autoscaling.describe_instance_refreshes(
+        AutoScalingGroupName=refresh.group, InstanceRefreshIds=[refresh.identifier]
+    )
+    return _refresh(refresh.fleet, answer["InstanceRefreshes"][0])
+
+
+def _refresh(fleet: str, found: Any) -> Refresh:
+    back = found.get("RollbackDetails", {})
+    policy = found.get("DesiredConfiguration", {}).get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+    return Refresh(
+        fleet=fleet,
+        group=found["AutoScalingGroupName"],
+        identifier=found["InstanceRefreshId"],
+        version=policy.get("LaunchTemplateSpecification", {}).get("Version", "?"),
+        status=found["Status"],
+        percentage=back.get("PercentageCompleteOnRollback", found.get("PercentageComplete", 0)),
+        reason=back.get("RollbackReason") or found.get("StatusReason") or "",
+        began=found.get("StartTime") or datetime.now().astimezone(),
+    )

@@ -162,6 +162,12 @@ def test_the_difference_between_two_releases_is_told(driver: Driver, second: Run
     assert "nobody-has-this-role" in found
 
 
+def test_the_last_step_of_an_interrupted_restore_can_be_run_alone(driver: Driver, second: Run) -> None:
+    settled = driver.run("restore", "--env", "local", "--settle", "--yes")
+    assert settled.status == 0, settled.err
+    assert driver.run("plan", "--env", "local", "--json").json["changes"] is False
+
+
 def test_a_state_that_is_truncated_and_one_that_is_deleted_are_refused_and_brought_back(
     driver: Driver, aws: Any, second: Run
 ) -> None:

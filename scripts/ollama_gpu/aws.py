@@ -80,11 +80,15 @@ class Aws:
         retries = {"mode": "standard", "total_max_attempts": 4}
         return Config(retries=retries, connect_timeout=5, read_timeout=60, proxies=proxies)  # type: ignore[arg-type]
 
-    def client(self, service: str) -> Any:
-        """A client of any service, by boto3's name, not kept; the properties below are the typed ones."""
-        core = self._core
-        # A loader keeps every service's model it has read: a walk over all services would hold 20 MiB of them.
-        core.register_component("data_loader", create_loader(core.get_config_variable("data_path")))
+    def client(self, service: str, *, once: bool = False) -> Any:
+        """A client of any service, by boto3's name; the properties below are the typed ones.
+
+        botocore keeps each service's model, and the next client of it takes 2 ms instead of 25. ``once`` forgets those
+        it has: what walks over all services would hold 20 MiB of them.
+        """
+        if once:
+            core = self._core
+            core.register_component("data_loader", create_loader(core.get_config_variable("data_path")))
         return self.session.client(service, endpoint_url=self.endpoint, config=self._config)  # type: ignore[call-overload]
 
     @cached_property

@@ -161,7 +161,7 @@ def test_clients_measure_the_first_token_and_count_who_was_refused() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             question = {
-                "token": "secret", "model": "m", "ports": [port], "streams": 3, "tokens": 1,
+                "token": "secret", "model": "m", "ports": [port], "streams": 30, "tokens": 1,
                 "answer_seconds": 0.1, "seconds": 0.5, "pids": {},
             }  # fmt: skip
             client = await asyncio.create_subprocess_exec(

@@ -116,7 +116,7 @@ def test_who_interrupts_is_told_how_to_go_back_and_does_not_wait_for_it(scene: A
 
 
 def test_what_the_driver_says_of_a_rollout_that_went_back_is_what_is_waited_for() -> None:
-    assert rehearsals.TAKEN_BACK in Path(REPOSITORY / "scripts" / "ollama_gpu" / "rollout.py").read_text()
+    assert rehearsals.TAKEN_BACK in Path(REPOSITORY / "scripts" / "ollama_gpu" / "rollout" / "steps.py").read_text()
 
 
 @pytest.mark.parametrize("environment", ["prod", "dev"])

@@ -17,8 +17,6 @@ from botocore.exceptions import (
     ProfileNotFound,
     SSOError,
 )
-from botocore.loaders import create_loader
-from botocore.session import Session, get_session
 
 from ollama_gpu.errors import UserError
 
@@ -65,13 +63,9 @@ class Aws:
     @cached_property
     def session(self) -> boto3.Session:
         if self.endpoint is None:
-            return boto3.Session(region_name=self.region, botocore_session=self._core)
+            return boto3.Session(region_name=self.region)
         # The embedded AWS takes any credentials; naming them keeps the user's own out of it.
-        return boto3.Session("testing", "testing", region_name=self.region, botocore_session=self._core)
-
-    @cached_property
-    def _core(self) -> Session:
-        return get_session()
+        return boto3.Session(region_name=self.region, aws_access_key_id="testing", aws_secret_access_key="testing")  # noqa: S106
 
     @cached_property
     def _config(self) -> Config:
@@ -80,15 +74,8 @@ class Aws:
         retries = {"mode": "standard", "total_max_attempts": 4}
         return Config(retries=retries, connect_timeout=5, read_timeout=60, proxies=proxies)  # type: ignore[arg-type]
 
-    def client(self, service: str, *, once: bool = False) -> Any:
-        """A client of any service, by boto3's name; the properties below are the typed ones.
-
-        botocore keeps each service's model, and the next client of it takes 2 ms instead of 25. ``once`` forgets those
-        it has: what walks over all services would hold 20 MiB of them.
-        """
-        if once:
-            core = self._core
-            core.register_component("data_loader", create_loader(core.get_config_variable("data_path")))
+    def client(self, service: str) -> Any:
+        """A client of any service, by boto3's name; the properties below are the typed ones."""
         return self.session.client(service, endpoint_url=self.endpoint, config=self._config)  # type: ignore[call-overload]
 
     @cached_property

@@ -72,7 +72,7 @@ def _tagged(tags: Mapping[str, str], aws: Aws) -> Iterator[tuple[str, str]]:
         for item in _items(aws, "ec2", operation, key, Filters=filters):
             if live(item):
                 yield kind, str(item[field])
-    kms = aws.client("kms", once=True)
+    kms = aws.client("kms")
     for item in _items(aws, "kms", "list_keys", "Keys"):
         metadata = kms.describe_key(KeyId=item["KeyId"])["KeyMetadata"]
         if metadata["KeyManager"] != "CUSTOMER" or metadata["KeyState"] == "PendingDeletion":
@@ -80,7 +80,7 @@ def _tagged(tags: Mapping[str, str], aws: Aws) -> Iterator[tuple[str, str]]:
         theirs = kms.list_resource_tags(KeyId=item["KeyId"])["Tags"]
         if tags.items() <= {tag["TagKey"]: tag["TagValue"] for tag in theirs}.items():
             yield "KMS key", item["KeyId"]
-    acm = aws.client("acm", once=True)
+    acm = aws.client("acm")
     for item in _items(aws, "acm", "list_certificates", "CertificateSummaryList"):
         theirs = acm.list_tags_for_certificate(CertificateArn=item["CertificateArn"])["Tags"]
         if tags.items() <= {tag["Key"]: tag.get("Value") for tag in theirs}.items():
@@ -88,7 +88,7 @@ def _tagged(tags: Mapping[str, str], aws: Aws) -> Iterator[tuple[str, str]]:
 
 
 def _items(aws: Aws, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
-    client = aws.client(service, once=True)
+    client = aws.client(service)
     if client.can_paginate(operation):
         for page in client.get_paginator(operation).paginate(**arguments):
             yield from _reach(page, key)

@@ -85,7 +85,7 @@ class Account:
     def __init__(self, **answers: dict[str, Any]) -> None:
         self._answers = answers
 
-    def client(self, _service: str, **_how: bool) -> Account:
+    def client(self, _service: str) -> Account:
         return self
 
     def can_paginate(self, _operation: str) -> bool:

@@ -9,7 +9,7 @@ locals {
     (local.contract.tags.release)     = var.release
   })
 
-  # The contract's names with their placeholders filled in.
+  # The names in the contract, with the placeholders replaced.
   log_groups = { for key, name in local.contract.log_groups : key => replace(name, "{environment}", var.environment) }
   parameters = { for key, name in local.contract.parameters : key => replace(name, "{environment}", var.environment) }
   secrets    = { for key, name in local.contract.secrets : key => replace(name, "{environment}", var.environment) }
@@ -18,12 +18,13 @@ locals {
 
   artifact_bucket_arn = "arn:${data.aws_partition.current.partition}:s3:::${local.artifact_bucket}"
 
-  # The batch fleet is all spot: without spot it does not exist.
+  # The batch fleet consists of spot instances only, so it does not exist without spot.
   fleets = { for key, fleet in var.fleets : key => fleet if key == "interactive" || var.spot_enabled }
-  # Fleet and alarms both need the group's name, and neither can take it from the other without a cycle.
+  # Fleet and alarms both need the name of the group. Passing it from one module to the other would create a cycle.
   group_names = { for key in keys(local.fleets) : key => "${local.name}-${key}" }
 
-  # Sign-on is a variable of the role open_webui: a change of it is a new launch template version, and rolls out as one.
+  # Sign-on is a variable of the role open_webui. A change creates a new launch template version and is rolled out like
+  # one.
   instance = {
     endpoint_url = var.instance.endpoint_url
     variables    = merge(var.instance.variables, { for name, value in { open_webui_sign_on = var.sign_on } : name => value if value != null })

@@ -1,4 +1,4 @@
-# The root only wires the modules together: what a thing is stands in the module that is named after it.
+# The root module only connects the modules. Resources are defined in the module named after them.
 
 module "network" {
   source = "./modules/network"
@@ -115,14 +115,14 @@ module "observability" {
   target_groups     = module.edge.target_groups
 }
 
-# What Terraform tells an instance: names and endpoints, never a secret.
+# What Terraform passes to an instance: names and endpoints, never a secret.
 resource "aws_ssm_parameter" "fabric" {
-  #checkov:skip=CKV_AWS_337: holds endpoints and names only; secrets stay in Secrets Manager under a customer managed key
-  #checkov:skip=CKV2_AWS_34: same reason: nothing in it is secret, and a plain String can be read by whoever debugs a boot
+  #checkov:skip=CKV_AWS_337: contains only endpoints and names; secrets are in Secrets Manager under a customer managed key
+  #checkov:skip=CKV2_AWS_34: same reason; and a String can be read when a boot is debugged
   name        = local.parameters.fabric
   description = "Endpoints and names that an instance of ${local.name} needs at boot"
   type        = "String"
-  tier        = "Intelligent-Tiering" # past 4 KiB it becomes an advanced parameter by itself
+  tier        = "Intelligent-Tiering" # above 4 KiB, it becomes an advanced parameter automatically
   value = jsonencode(merge(module.data.endpoints, {
     environment = var.environment
     region      = var.region

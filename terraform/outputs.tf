@@ -1,10 +1,10 @@
 output "artifact_bucket" {
-  description = "Bucket with the releases' collections and the models; made by bootstrap."
+  description = "Bucket that holds the collections of releases and the models. The bootstrap module creates it."
   value       = local.artifact_bucket
 }
 
 output "backup" {
-  description = "Vault, plans and roles of AWS Backup, and what it protects by part: database, files (EFS), models (the artifact bucket), uploads."
+  description = "Vault, plans, and roles of AWS Backup, and the ARN of each protected resource: database, files (EFS), models (the artifact bucket), uploads."
   value = {
     backup_role_arn           = module.backup.role_arns.backup
     plan_id                   = module.backup.plan_id
@@ -17,17 +17,17 @@ output "backup" {
 }
 
 output "cache_replication_group_id" {
-  description = "ElastiCache replication group; the driver gives it its token."
+  description = "ID of the ElastiCache replication group. The driver sets its AUTH token."
   value       = module.data.identifiers.cache_replication_group_id
 }
 
 output "certificate_arn" {
-  description = "Certificate of the front door."
+  description = "ARN of the front door's certificate."
   value       = module.edge.certificate_arn
 }
 
 output "dashboard" {
-  description = "CloudWatch dashboard: name and address."
+  description = "Name and URL of the CloudWatch dashboard."
   value = {
     name = module.observability.dashboard_name
     url  = module.observability.dashboard_url
@@ -35,12 +35,12 @@ output "dashboard" {
 }
 
 output "endpoints" {
-  description = "Where an instance finds database, cache, uploads and model files."
+  description = "Endpoints of the database, cache, uploads, and model files."
   value       = module.data.endpoints
 }
 
 output "fleets" {
-  description = "Per fleet: Auto Scaling group, launch template, role, and which zone offers which instance types."
+  description = "For each fleet: Auto Scaling group, launch template, role, and the instance types that each zone offers."
   value = { for key, fleet in module.fleet : key => {
     group_arn       = fleet.group_arn
     group_name      = fleet.group_name
@@ -51,27 +51,27 @@ output "fleets" {
 }
 
 output "image_id" {
-  description = "AMI of the newest launch template version."
+  description = "AMI ID of the newest launch template version."
   value       = local.image_id
 }
 
 output "key_arns" {
-  description = "Customer managed keys: compute (EBS), data (stores, secrets), logs (log groups, topic)."
+  description = "ARNs of the customer managed keys: compute (EBS), data (stores, secrets), logs (log groups, topic)."
   value       = module.data.key_arns
 }
 
 output "load_balancer" {
-  description = "The Application Load Balancer; point your DNS at dns_name when edge.domain is not used."
+  description = "The Application Load Balancer. If you don't use edge.domain, point your DNS at dns_name."
   value       = module.edge.load_balancer
 }
 
 output "log_groups" {
-  description = "CloudWatch log groups."
+  description = "Names of the CloudWatch log groups."
   value       = local.log_groups
 }
 
 output "network" {
-  description = "VPC, subnets by kind, zones, addresses of the NAT gateways, and security groups."
+  description = "VPC, subnets by kind, zones, public addresses of the NAT gateways, and security groups."
   value = {
     data_subnet_ids    = module.network.data_subnet_ids
     nat_public_ips     = module.network.nat_public_ips
@@ -84,7 +84,7 @@ output "network" {
 }
 
 output "parameters" {
-  description = "SSM parameters that instances read."
+  description = "Names of the SSM parameters that instances read."
   value       = local.parameters
 }
 
@@ -94,36 +94,36 @@ output "region" {
 }
 
 output "release" {
-  description = "Release that this state was applied from."
+  description = "Identifier of the release that this state was applied from."
   value       = var.release
 }
 
 output "rollout" {
-  description = "How the driver rolls instances to a new launch template version, and the alarms per fleet that turn it round."
+  description = "How the driver rolls out a new launch template version, and for each fleet the alarms that trigger a rollback."
   value       = merge(var.rollout, { alarm_names = module.observability.rollout_alarm_names })
 }
 
 output "secret_arns" {
-  description = "Secrets in Secrets Manager. Their values are in no output and no state."
+  description = "ARNs of the secrets in Secrets Manager. Their values are in no output and in no state."
   value       = module.data.secret_arns
 }
 
 output "target_group_arns" {
-  description = "Target group of each fleet."
+  description = "ARN of each fleet's target group."
   value       = { for key, group in module.edge.target_groups : key => group.arn }
 }
 
 output "topic_arn" {
-  description = "SNS topic of every notification."
+  description = "ARN of the SNS topic for all notifications."
   value       = module.observability.topic_arn
 }
 
 output "url" {
-  description = "Address of Open WebUI for its users."
+  description = "URL of Open WebUI for its users."
   value       = module.edge.url
 }
 
 output "web_acl_arn" {
-  description = "WAF web ACL in front of the load balancer."
+  description = "ARN of the WAF web ACL in front of the load balancer."
   value       = module.edge.web_acl_arn
 }

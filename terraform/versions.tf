@@ -1,5 +1,5 @@
 terraform {
-  # 1.11: write-only arguments, S3 state locking without DynamoDB
+  # 1.11: write-only arguments, and S3 state locking without DynamoDB
   required_version = ">= 1.11, < 2.0"
 
   required_providers {
@@ -9,8 +9,8 @@ terraform {
     }
   }
 
-  # Bucket, key and region come from environments/<env>.backend.hcl and the driver: one state per environment.
-  # No `encrypt`: without a key's ARN beside it, it asks for SSE-S3 and turns down the bucket's own key (see bootstrap/).
+  # Bucket, key, and region come from environments/<env>.backend.hcl and the driver: one state per environment.
+  # No `encrypt`: without a key ARN it requests SSE-S3 and so overrides the bucket's own key (see bootstrap/).
   backend "s3" {
     use_lockfile = true
   }

@@ -1,9 +1,9 @@
-"""`ansible-test sanity` over the collection as it ships: built, installed, and judged where it was installed.
+"""Run `ansible-test sanity` on the collection as it ships: built, installed, and tested where it is installed.
 
     python -m tests.ansible_sanity
 
-ansible-test makes its environments without pip and then downloads get-pip.py from a site of its own. It takes the file
-from its cache when it is there: so this puts one there which does the same with the wheel of that very pip.
+ansible-test creates its environments without pip, and then downloads get-pip.py from a separate site unless the file is
+in its cache. This program puts a file there that does the same with the wheel of the required pip.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from ansible_test._internal.host_configs import NativePythonConfig
 from ansible_test._internal.python_requirements import get_venv_packages
 
-from ollama_gpu import collection
-from ollama_gpu.paths import locate
+from ollama_gpu.core import collection
+from ollama_gpu.core.paths import locate
 
 TOOLS = Path(sys.executable).parent
 CACHE = Path.home() / ".ansible" / "test" / "cache"
@@ -37,7 +37,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         archive = collection.build(locate().repository, Path(folder))
         install = ["collection", "install", "--offline", "--collections-path", folder, archive.path]
-        # away from the checkout, whose ansible.cfg would say that the collection is there already
+        # Run away from the checkout, whose ansible.cfg would make the collection appear installed already.
         settings = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": folder}
         subprocess.run([TOOLS / "ansible-galaxy", *install], cwd=folder, env=settings, check=True, capture_output=True)
         ran = subprocess.run(

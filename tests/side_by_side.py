@@ -1,7 +1,7 @@
-"""Runs tiers side by side, every one a process with a log of its own.
+"""Run tiers side by side, each in a process with a separate log.
 
-A tier's words are printed when it has ended, so that two never mix; the end of a failed one's is printed again at the
-last, where whoever reads only the end finds it.
+The output of a tier is printed when it has ended, so that outputs never mix. The end of a failed tier's output is
+printed again at the end of the run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ended:
-    """A tier that has ended, after ``seconds``, with its words in ``log``."""
+    """A tier that has ended, after ``seconds``, with its output in ``log``."""
 
     name: str
     outcome: Outcome
@@ -45,18 +45,19 @@ def keep(outcome: Outcome, file: Path) -> None:
 
 @dataclass(frozen=True)
 class Turn:
-    """A tier to run. Those that need the same thing take turns; no name: it needs nothing for itself.
+    """A tier to run. Tiers with the same ``needs`` run one after the other; an empty string means no restriction.
 
-    ``last``: it gets the processors only when nobody else wants them.
+    ``last``: runs at the lowest priority. ``options``: further arguments of the tier's command.
     """
 
     name: str
     needs: str = ""
     last: bool = False
+    options: tuple[str, ...] = ()
 
 
 def run(turns: Sequence[Turn], folder: Path, at_once: int) -> list[Ended]:
-    """Run tiers, ``at_once`` of them side by side, begun in the order given; returns them in that order."""
+    """Run tiers, ``at_once`` of them side by side, started in the given order; returns them in that order."""
     folder.mkdir(parents=True, exist_ok=True)
     ended: dict[str, Ended] = {}
     waiting, taken = list(turns), set[str]()
@@ -64,13 +65,13 @@ def run(turns: Sequence[Turn], folder: Path, at_once: int) -> list[Ended]:
     children: set[subprocess.Popen[bytes]] = set()
 
     def following() -> Turn | None:
-        """The first whose need is free; waits for one to become free, None when all have begun."""
+        """The first turn whose need is free; waits for one to become free. None when all have started."""
         while waiting:
             for turn in waiting:
                 if not turn.needs or turn.needs not in taken:
                     waiting.remove(turn)
                     taken.add(turn.needs)
-                    print(f"=== {turn.name}: begun", flush=True)
+                    print(f"=== {turn.name}: started", flush=True)
                     return turn
             changed.wait()
         return None
@@ -102,7 +103,7 @@ def run(turns: Sequence[Turn], folder: Path, at_once: int) -> list[Ended]:
 
 
 def report(rows: Sequence[Ended]) -> int:
-    """Print the end of every failed tier, a line for each tier, and the line of totals; returns the exit status."""
+    """Print the end of every failed tier, a line for each tier, and the totals; return the exit status."""
     for row in rows:
         if row.outcome.failed:
             print(f"\n=== {row.name} failed; the end of {row.log.name}:")
@@ -127,12 +128,19 @@ def _tier(turn: Turn, folder: Path, children: set[subprocess.Popen[bytes]]) -> E
     result.unlink(missing_ok=True)
     began = time.monotonic()
     with log.open("wb") as output:
-        command = [*(["nice", "-n", "19"] if turn.last else []), sys.executable, "-m", "tests.tiers", turn.name]
+        command = [
+            *(["nice", "-n", "19"] if turn.last else []),
+            sys.executable,
+            "-m",
+            "tests.tiers",
+            *turn.options,
+            turn.name,
+        ]
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=Path.cwd())
         children.add(child)
         child.wait()
         children.discard(child)
-    # a tier that ended without a word of its outcome has failed, whatever its exit status
+    # A tier that ended without writing an outcome has failed, whatever its exit status.
     outcome = Outcome(**json.loads(result.read_text())) if result.exists() else Outcome(failed=1)
     return Ended(turn.name, outcome, time.monotonic() - began, log)
 

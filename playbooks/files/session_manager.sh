@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debian's image lacks the agent through which the builder is reached; Ubuntu's and Amazon Linux's have it.
+# Installs the SSM agent, which the connection to the builder needs. Debian's image does not have it; Ubuntu's and Amazon Linux's do.
 set -eu
 ! command -v apt-get >/dev/null || command -v amazon-ssm-agent >/dev/null || [ -d /snap/amazon-ssm-agent ] || {
   address="https://s3.amazonaws.com/ec2-downloads-windows/SSMAgent/latest/debian_$(dpkg --print-architecture)/amazon-ssm-agent.deb"

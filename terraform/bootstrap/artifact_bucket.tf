@@ -1,9 +1,9 @@
-# Releases (the collection that instances converge by, and the record of each release) and model files.
+# Releases (each release's collection, with which instances converge, and its record) and model files.
 
 resource "aws_s3_bucket" "artifacts" {
   #checkov:skip=CKV_AWS_18: holds public software and models that are verified by digest wherever they are used
-  #checkov:skip=CKV_AWS_144: made again from the repository at any commit
-  #checkov:skip=CKV_AWS_145: nothing in it is secret, and every instance of every environment reads it: a key of its own would have to be opened to all of them
+  #checkov:skip=CKV_AWS_144: can be rebuilt from the repository at any commit
+  #checkov:skip=CKV_AWS_145: nothing in it is secret, and every instance in every environment reads it, so all of them would need access to a separate key
   bucket        = local.artifact_bucket
   force_destroy = var.force_destroy
 }
@@ -47,16 +47,16 @@ resource "aws_s3_bucket_policy" "artifacts" {
   bucket = aws_s3_bucket.artifacts.id
   policy = data.aws_iam_policy_document.only_tls["artifacts"].json
 
-  depends_on = [aws_s3_bucket_public_access_block.artifacts] # S3 refuses two such changes of a bucket at once
+  depends_on = [aws_s3_bucket_public_access_block.artifacts] # S3 refuses two such changes of a bucket at the same time
 }
 
-# The environments' backups follow the bucket by EventBridge, and would switch this on behind Terraform's back.
+# The environments' backups track this bucket through EventBridge and would otherwise enable this outside Terraform.
 resource "aws_s3_bucket_notification" "artifacts" {
   bucket      = aws_s3_bucket.artifacts.id
   eventbridge = true
 }
 
-# Current objects stay: a release can be rolled back to as long as its collection is there.
+# Current objects are kept: you can roll back to a release as long as its collection exists.
 resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
   bucket = aws_s3_bucket.artifacts.id
 

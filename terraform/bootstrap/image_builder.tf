@@ -1,5 +1,5 @@
-# What the rented instance may do on which `bake-ami.yml` builds the machine image: be reached by Session Manager, and fetch
-# a release and its models. The image itself is made by whoever runs the play.
+# Permissions of the temporary instance on which `bake-ami.yml` builds the machine image: Session Manager access, and reading a
+# release and its models. The image itself is created with the credentials of the person who runs the playbook.
 
 data "aws_iam_policy_document" "image_builder_trust" {
   statement {
@@ -16,20 +16,21 @@ data "aws_iam_policy_document" "image_builder" {
   statement {
     sid     = "ReadReleasesAndModels"
     actions = ["s3:GetObject"]
-    # First folder of the contract's layout: not the environments' records, which lie beside them.
+    # The first folder of each path in the contract. This excludes the environments' records, which are in other folders.
     resources = [for layout in [local.contract.artifacts.collection, local.contract.artifacts.models] :
     "${aws_s3_bucket.artifacts.arn}/${split("/", layout)[0]}/*"]
   }
 
   statement {
-    sid       = "FindThem" # else S3 answers 403 for what is not there, and the play cannot say so
+    sid       = "FindThem" # without it, S3 returns 403 for a missing object, and the playbook cannot report that it is missing
     actions   = ["s3:ListBucket"]
     resources = [aws_s3_bucket.artifacts.arn]
   }
 }
 
 resource "aws_iam_role" "image_builder" {
-  # The region is in the name because roles are the account's, and a second region is bootstrapped beside the first.
+  # Roles are global in an account. The region is part of the name so that a second region can be bootstrapped in the same
+  # account.
   name                 = "${local.contract.project}-image-builder-${var.region}"
   description          = "Instances on which the machine image is built"
   assume_role_policy   = data.aws_iam_policy_document.image_builder_trust.json
@@ -42,7 +43,7 @@ resource "aws_iam_role_policy" "image_builder" {
   policy = data.aws_iam_policy_document.image_builder.json
 }
 
-# AWS's policy for Session Manager also reads every SSM parameter: the project keeps no secret in one.
+# AWS's policy for Session Manager also allows reading every SSM parameter. The project stores no secret in a parameter.
 resource "aws_iam_role_policy_attachment" "image_builder_session" {
   role       = aws_iam_role.image_builder.name
   policy_arn = "arn:${local.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"

@@ -1,6 +1,7 @@
-# S3 refuses to delete a bucket that is not empty, but by then Terraform has taken its policy and scheduled its key for
-# deletion, and with the key go all states. prevent_destroy cannot follow a variable. So this refuses first: everything
-# else is destroyed after it. To give the account up, apply with force_destroy = true, then destroy.
+# S3 refuses to delete a bucket that is not empty. By then, however, Terraform has already deleted the bucket's policy and
+# scheduled its key for deletion, and without the key all states are lost. prevent_destroy cannot depend on a variable. So this
+# resource refuses first: everything else is destroyed after it. To remove the bootstrap resources, apply with force_destroy =
+# true, then destroy.
 resource "terraform_data" "deletion_protection" {
   input = !var.force_destroy
 

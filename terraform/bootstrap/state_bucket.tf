@@ -1,10 +1,10 @@
-# The states of all environments, one key each, with their lock files beside them. A lock is an object `<key>.tflock` that is
-# deleted at the end: whoever deploys needs s3:DeleteObject on *.tflock, and on nothing else.
+# The states of all environments, one key each, with their lock files. A lock is an object `<key>.tflock` that is deleted at the
+# end of a run: the role that deploys needs s3:DeleteObject on *.tflock and on nothing else.
 
 resource "aws_s3_bucket" "state" {
-  #checkov:skip=CKV_AWS_18: holds no secret, and each run's own log says who read it; data events of CloudTrail, where wanted, are the account's decision
-  #checkov:skip=CKV_AWS_144: a state describes one region's resources and is useless without them; its versions are its backup
-  #checkov:skip=CKV2_AWS_62: nothing waits for a state to change
+  #checkov:skip=CKV_AWS_18: contains no secret, and each run's log records access; CloudTrail data events are the account owner's decision
+  #checkov:skip=CKV_AWS_144: a state describes the resources of one region and is useless without them; its versions are the backup
+  #checkov:skip=CKV2_AWS_62: nothing needs to react to a changed state
   bucket        = local.state_bucket
   force_destroy = var.force_destroy
 }
@@ -51,11 +51,11 @@ resource "aws_s3_bucket_policy" "state" {
   bucket = aws_s3_bucket.state.id
   policy = data.aws_iam_policy_document.only_tls["state"].json
 
-  depends_on = [aws_s3_bucket_public_access_block.state] # S3 refuses two such changes of a bucket at once
+  depends_on = [aws_s3_bucket_public_access_block.state] # S3 refuses two such changes of a bucket at the same time
 }
 
-# A corrupt state is noticed within weeks, if not on the next plan. A version goes when it is both older than 90 days and
-# not among the newest 50: a state that is rarely written keeps its whole history.
+# A corrupt state is noticed within weeks, if not on the next plan. A version is deleted when it is both older than 90 days and
+# not among the newest 50, so a state that is rarely written keeps its whole history.
 resource "aws_s3_bucket_lifecycle_configuration" "state" {
   bucket = aws_s3_bucket.state.id
 

@@ -1,12 +1,12 @@
-# A state names every resource and address of an environment: reading it takes this key as well as the bucket, so
-# "may read S3" is not enough. Whoever deploys needs kms:Decrypt and kms:GenerateDataKey on it.
+# A state contains every resource and address of an environment. Reading it requires this key as well as the bucket, so permission
+# to read S3 is not enough. The role that deploys needs kms:Decrypt and kms:GenerateDataKey on it.
 
 data "aws_iam_policy_document" "state_key" {
-  #checkov:skip=CKV_AWS_109: a key's policy without its account's administration makes a key that nobody can ever manage again
+  #checkov:skip=CKV_AWS_109: without a statement for the account's administration, the key could never be managed again
   #checkov:skip=CKV_AWS_111: same reason
-  #checkov:skip=CKV_AWS_356: in a key's policy `*` means this key; no other resource can be named
+  #checkov:skip=CKV_AWS_356: in a key policy, `*` means this key; no other resource is possible
   statement {
-    # Hands the decision to IAM policies: nobody may use the key by this statement alone.
+    # Delegates the decision to IAM policies. This statement alone lets no role use the key.
     sid       = "AccountAdministration"
     actions   = ["kms:*"]
     resources = ["*"]

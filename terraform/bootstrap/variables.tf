@@ -1,12 +1,12 @@
 variable "force_destroy" {
-  description = "Let the buckets be destroyed with everything in them. Only for accounts that are thrown away, such as the embedded one."
+  description = "Allow the buckets to be destroyed with all objects in them. Only for throwaway accounts, such as the embedded one."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "permissions_boundary_arn" {
-  description = "IAM policy that bounds every role made here. Null: none."
+  description = "ARN of an IAM policy that is the permissions boundary of every role created here. Null: no boundary."
   type        = string
   default     = null
 
@@ -23,12 +23,12 @@ variable "region" {
 
   validation {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
-    error_message = "region must be an AWS region's code, such as us-east-1 or eu-central-1."
+    error_message = "region must be the code of an AWS region, such as us-east-1 or eu-central-1."
   }
 }
 
 variable "tags" {
-  description = "Further tags for every resource, such as a cost centre."
+  description = "Additional tags for every resource, such as a cost center."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -1,5 +1,5 @@
-# Applied once per account and region, by `ollama-gpu bootstrap`. It makes the bucket that holds its own state: the first
-# apply keeps the state on disk, after which it moves into the bucket.
+# Applied once per account and region by `ollama-gpu bootstrap`. It creates the bucket that holds its own state: the first apply
+# keeps the state on disk, and afterwards the state moves into the bucket.
 terraform {
   required_version = ">= 1.11, < 2.0"
 
@@ -10,8 +10,8 @@ terraform {
     }
   }
 
-  # Bucket, key and region come by -backend-config. No `encrypt`: without a key's ARN beside it, it asks S3 for SSE-S3 and so
-  # turns down the bucket's own key, under which everything is encrypted when nothing is asked for.
+  # Bucket, key, and region come from -backend-config. No `encrypt`: without a key ARN it requests SSE-S3 and so overrides the
+  # bucket's own key, which encrypts everything that requests no other encryption.
   backend "s3" {
     use_lockfile = true
   }

@@ -1,3 +1,3 @@
-# The state of dev: its own object in the account's state bucket (contract: state.bucket; set `bucket` here to use another).
+# State of dev: one object in the account's state bucket (contract: state.bucket). Set `bucket` here to use another one.
 key    = "dev/terraform.tfstate"
 region = "us-east-1"

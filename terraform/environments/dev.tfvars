@@ -1,9 +1,9 @@
-# dev: the smallest real fabric. Two small instances, one NAT gateway, nothing protected from deletion.
+# dev: the smallest environment on AWS. Two small instances, one NAT gateway, no deletion protection.
 environment = "dev"
 region      = "us-east-1"
 
 edge = {
-  domain = { name = "chat.dev.example.org", zone = "dev.example.org" } # set your own
+  domain = { name = "chat.dev.example.org", zone = "dev.example.org" } # replace with your own
 }
 
 network = {
@@ -12,7 +12,7 @@ network = {
   zone_count   = 2
 }
 
-models = ["gemma3:4b", "nomic-embed-text"] # the second for uploaded documents; what `make models ENV=dev PUBLISH=default` publishes from your Ollama
+models = ["gemma3:4b", "nomic-embed-text"] # the second embeds uploaded documents; `make models ENV=dev PUBLISH=default` publishes both from your Ollama
 
 fleets = {
   interactive = {
@@ -33,5 +33,5 @@ data = {
 }
 
 alarms = {
-  emails = ["ops-dev@example.org"] # set your own
+  emails = ["ops-dev@example.org"] # replace with your own
 }

@@ -6,7 +6,7 @@ edge = {
   domain = { name = "chat.ollama-gpu.test", zone = "ollama-gpu.test" } # the embedded account owns this zone
 }
 
-# Spot is on, so that the batch fleet exists and is tried as well.
+# Spot is on, so that the batch fleet exists and is tested too.
 spot_enabled = true
 
 fleets = {
@@ -23,14 +23,14 @@ fleets = {
   }
 }
 
-# Trying a rollout is not to take the quarter of an hour that production watches it.
+# Rollouts bake briefly here; production watches them for 15 minutes.
 rollout = {
   bake_seconds   = 10
   warmup_seconds = 5
 }
 
 data = {
-  deletion_protection = false # `make destroy ENV=local` is part of trying it
+  deletion_protection = false # `make destroy ENV=local` is part of a trial
 }
 
 alarms = {

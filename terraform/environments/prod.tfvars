@@ -1,28 +1,29 @@
-# prod: 100 to 3000 concurrent users. On demand by default; spot is one variable away.
+# prod: 100 to 3000 concurrent users. On-demand by default. To use spot, set spot_enabled.
 #
-# Size: `make capacity ENV=prod USERS=3000` asks for 12 instances at 8 chats a GPU (251 streams of gemma3:4b, who think for 60 s between
-# 200-token answers); 14 leave room for two lost ones. Open WebUI 0.12 needs 30 to 43 one-core processes for them (measured); a
-# g5.12xlarge has 48 vCPUs. max_size is the hard cost limit.
+# Size: `make capacity ENV=prod USERS=3000` requires 12 instances at 8 chats per GPU (251 streams of gemma3:4b; users
+# think for 60 s between 200-token answers). 14 instances leave room for losing two. Open WebUI 0.12 needs 30 to 43
+# one-core processes for these users (measured); a g5.12xlarge has 48 vCPUs. max_size is the hard cost limit.
 environment = "prod"
 region      = "us-east-1"
 
 edge = {
-  domain = { name = "chat.example.org", zone = "example.org" } # set your own
+  domain = { name = "chat.example.org", zone = "example.org" } # replace with your own
 }
 
 network = {
   cidr  = "10.60.0.0/16"
-  zones = ["us-east-1a", "us-east-1b", "us-east-1c"] # named, so that a zone that is out cannot shift the subnets; append new ones
+  zones = ["us-east-1a", "us-east-1b", "us-east-1c"] # named, so that an unavailable zone cannot shift the subnets; append new zones
 }
 
-models = ["gemma3:4b", "nomic-embed-text"] # the second for uploaded documents; what `make models ENV=prod PUBLISH=default` publishes from your Ollama
+models = ["gemma3:4b", "nomic-embed-text"] # the second embeds uploaded documents; `make models ENV=prod PUBLISH=default` publishes both from your Ollama
 
 fleets = {
   interactive = {
     instance_types = ["g5.12xlarge", "g6.12xlarge"]
     min_size       = 2
     max_size       = 14
-    # 3000 users make about 1250 a minute at each of 14, page loads included: a lower target starts instances for idle GPUs
+    # 3000 users cause about 1250 requests per minute on each of 14 instances, including page loads. A lower target
+    # starts instances with idle GPUs.
     scaling = { requests_per_target_per_minute = 1500 }
     schedule = {
       office_opens  = { min_size = 4, recurrence = "0 7 * * MON-FRI", time_zone = "Etc/UTC" }
@@ -37,6 +38,6 @@ data = {
 }
 
 alarms = {
-  emails               = ["ops@example.org"] # set your own
-  database_connections = 2500                # 14 instances x 16 processes x 10 connections at most; db.r6g.xlarge takes 3600
+  emails               = ["ops@example.org"] # replace with your own
+  database_connections = 2500                # 14 instances x 16 processes x 10 connections at most; db.r6g.xlarge allows 3600
 }

@@ -1,3 +1,3 @@
-# The state of staging: its own object in the account's state bucket (contract: state.bucket; set `bucket` here to use another).
+# State of staging: one object in the account's state bucket (contract: state.bucket). Set `bucket` here to use another one.
 key    = "staging/terraform.tfstate"
 region = "us-east-1"

@@ -1,19 +1,19 @@
-# staging: prod's shape at a smaller size, so that a release is tried on what it will meet.
+# staging: like prod but smaller, so that a release is tested under the same conditions.
 environment = "staging"
 region      = "us-east-1"
 
 edge = {
-  domain = { name = "chat.staging.example.org", zone = "staging.example.org" } # set your own
+  domain = { name = "chat.staging.example.org", zone = "staging.example.org" } # replace with your own
 }
 
 network = {
   cidr  = "10.50.0.0/16"
-  zones = ["us-east-1a", "us-east-1b", "us-east-1c"] # named, so that a zone that is out cannot shift the subnets; append new ones
+  zones = ["us-east-1a", "us-east-1b", "us-east-1c"] # named, so that an unavailable zone cannot shift the subnets; append new zones
 }
 
 spot_enabled = true
 
-models = ["gemma3:4b", "nomic-embed-text"] # the second for uploaded documents; what `make models ENV=staging PUBLISH=default` publishes from your Ollama
+models = ["gemma3:4b", "nomic-embed-text"] # the second embeds uploaded documents; `make models ENV=staging PUBLISH=default` publishes both from your Ollama
 
 fleets = {
   interactive = {
@@ -30,5 +30,5 @@ data = {
 }
 
 alarms = {
-  emails = ["ops-staging@example.org"] # set your own
+  emails = ["ops-staging@example.org"] # replace with your own
 }

@@ -1,5 +1,5 @@
-# What only the root knows: which modules there are, and what they are given of each other. What a module promises by itself
-# is tested beside it. Computed values that the outputs need are known already in the plan.
+# The root module's part: which modules exist, and what they pass to each other. Each module has its own tests. Computed values
+# that the outputs need are known at plan time.
 
 mock_provider "aws" {
   source          = "./tests/mocks"
@@ -84,7 +84,7 @@ variables {
 }
 
 # Requirement 1.1, 2.2, 8.1, 10.1
-run "one_plan_makes_the_whole_fabric_over_three_zones_with_gpu_types_and_the_published_image_in_each" {
+run "one_plan_creates_the_whole_fabric_in_three_zones_with_gpu_types_and_the_published_image" {
   command = plan
 
   assert {
@@ -94,7 +94,7 @@ run "one_plan_makes_the_whole_fabric_over_three_zones_with_gpu_types_and_the_pub
   assert {
     condition = output.fleets["interactive"].group_name == "ollama-gpu-qa-interactive" && alltrue([
     for zone in output.network.zones : tolist(output.fleets["interactive"].instance_types[zone]) == var.fleets["interactive"].instance_types])
-    error_message = "the fleet must use the types that were asked for in each zone"
+    error_message = "the fleet must use the requested types in each zone"
   }
   assert {
     condition     = data.aws_ssm_parameter.image[0].name == replace(local.contract.parameters.image, "{environment}", "qa") && output.image_id == "ami-0123456789abcdef0"
@@ -103,7 +103,7 @@ run "one_plan_makes_the_whole_fabric_over_three_zones_with_gpu_types_and_the_pub
 }
 
 # Requirement 2.1
-run "every_gpu_family_can_be_asked_for" {
+run "every_supported_gpu_family_is_accepted" {
   command = plan
 
   variables {
@@ -122,12 +122,12 @@ run "every_gpu_family_can_be_asked_for" {
   }
   assert {
     condition     = tolist(output.fleets["interactive"].instance_types["us-east-1a"]) == var.fleets["interactive"].instance_types && output.fleets["interactive"].instance_types["us-east-1b"] == ["p3.8xlarge"]
-    error_message = "g4dn, g5, p3, g6 and g6e must be accepted, each where it is offered"
+    error_message = "g4dn, g5, p3, g6 and g6e must be accepted in each zone that offers them"
   }
 }
 
 # Requirement 2.5
-run "without_spot_there_is_no_batch_fleet_and_nothing_that_waits_for_one" {
+run "without_spot_there_is_no_batch_fleet_target_group_or_alarm" {
   command = plan
 
   variables {
@@ -138,16 +138,16 @@ run "without_spot_there_is_no_batch_fleet_and_nothing_that_waits_for_one" {
   }
   assert {
     condition     = !var.spot_enabled && var.fleets["interactive"].spot_percentage == 0 && var.fleets["interactive"].on_demand_base >= 2
-    error_message = "on demand must be the default"
+    error_message = "on-demand must be the default"
   }
   assert {
     condition     = keys(output.fleets) == ["interactive"] && keys(output.target_group_arns) == ["interactive"] && length([for name in keys(module.observability.alarm_names) : name if startswith(name, "batch")]) == 0
-    error_message = "neither group nor target group nor alarm may exist for a fleet that does not"
+    error_message = "no group, target group or alarm may exist for a fleet that does not exist"
   }
 }
 
 # Requirement 2.4, 7.2
-run "with_spot_the_batch_fleet_comes_with_its_targets_and_alarms" {
+run "with_spot_the_batch_fleet_has_a_target_group_and_alarms" {
   command = plan
 
   variables {
@@ -159,11 +159,11 @@ run "with_spot_the_batch_fleet_comes_with_its_targets_and_alarms" {
   }
   assert {
     condition     = keys(output.fleets) == ["batch", "interactive"] && keys(output.target_group_arns) == ["batch", "interactive"] && contains(keys(module.observability.alarm_names), "batch-gpu-missing")
-    error_message = "group, target group and alarms of batch must exist"
+    error_message = "the group, target group and alarms of batch must exist"
   }
   assert {
     condition     = output.fleets["batch"].group_name == "ollama-gpu-qa-batch"
-    error_message = "a group is named after the environment and the fleet"
+    error_message = "a group must be named after the environment and the fleet"
   }
 }
 
@@ -176,23 +176,23 @@ run "everything_is_tagged_with_project_environment_and_release" {
     tags    = { CostCentre = "42", Project = "other" }
   }
   assert {
-    # The provider's default_tags and every fleet are given this one map.
+    # The provider's default_tags and every fleet use this map.
     condition     = local.tags == { CostCentre = "42", Environment = "qa", ManagedBy = "Terraform", Project = local.contract.project, Release = "4f2a9c1" }
-    error_message = "further tags are added, and none may displace the identifiers"
+    error_message = "additional tags must be added, and none may replace the identifying tags"
   }
 }
 
 # Requirement 9.4
-run "what_instances_are_told_names_secrets_and_holds_none" {
+run "the_fabric_parameter_names_secrets_and_contains_none" {
   command = plan
 
   assert {
     condition     = aws_ssm_parameter.fabric.type == "String" && aws_ssm_parameter.fabric.name == replace(local.contract.parameters.fabric, "{environment}", "qa")
-    error_message = "instances look for it under the contract's name"
+    error_message = "the parameter must have the name in the contract"
   }
   assert {
     condition     = toset(keys(jsondecode(aws_ssm_parameter.fabric.value))) == toset(["artifacts", "cache", "database", "environment", "files", "log_groups", "region", "secrets", "uploads", "url"])
-    error_message = "a new key must be looked at: everyone who debugs a boot reads it"
+    error_message = "review a new key: everyone who debugs a boot can read it"
   }
   assert {
     condition     = length(regexall("(?i)\"[^\"]*(password|token|secret_string|private_key)[^\"]*\":", aws_ssm_parameter.fabric.value)) == 0
@@ -202,12 +202,12 @@ run "what_instances_are_told_names_secrets_and_holds_none" {
     condition = jsondecode(aws_ssm_parameter.fabric.value).secrets == local.secrets && alltrue([
       for name in values(jsondecode(aws_ssm_parameter.fabric.value).secrets) : startswith(name, "ollama-gpu/qa/")
     ])
-    error_message = "secrets are named, and only this environment's"
+    error_message = "the parameter must name only this environment's secrets"
   }
 }
 
 # Requirement 9.4
-run "sign_on_is_a_variable_of_the_role_and_leaves_the_others_alone" {
+run "sign_on_becomes_a_role_variable_and_keeps_the_other_variables" {
   command = plan
 
   variables {
@@ -217,20 +217,20 @@ run "sign_on_is_a_variable_of_the_role_and_leaves_the_others_alone" {
 
   assert {
     condition     = local.instance.variables.open_webui_processes == 4 && local.instance.variables.open_webui_sign_on.client_id == "chat"
-    error_message = "instances are told both, in their description"
+    error_message = "the instance description must contain both"
   }
   assert {
     condition     = local.instance.variables.open_webui_sign_on.default_role == "pending" && local.instance.variables.open_webui_sign_on.password_sign_in
-    error_message = "by default a new account waits for an administrator, whose password goes on working"
+    error_message = "by default, a new account must wait for an administrator, and password sign-in must keep working"
   }
   assert {
     condition     = !strcontains(lower(jsonencode(local.instance)), "secret")
-    error_message = "the client's secret lies in Secrets Manager alone"
+    error_message = "the client secret must be only in Secrets Manager"
   }
 }
 
 # Requirement 10.5
-run "outputs_hold_every_identifier_and_address" {
+run "outputs_contain_every_identifier_and_address" {
   command = plan
 
   assert {
@@ -243,7 +243,7 @@ run "outputs_hold_every_identifier_and_address" {
   }
   assert {
     condition     = output.url == "https://chat.example.org" && output.load_balancer.dns_name == "ollama-gpu-qa.us-east-1.elb.amazonaws.com" && output.artifact_bucket == "ollama-gpu-artifacts-123456789012-us-east-1"
-    error_message = "the addresses must be those that people, DNS and the driver use"
+    error_message = "the addresses must be the ones that users, DNS and the driver use"
   }
   assert {
     condition     = toset(keys(output.secret_arns)) == toset(keys(local.contract.secrets)) && toset(keys(output.endpoints)) == toset(["cache", "database", "files", "uploads"]) && length(output.network.nat_public_ips) == 3
@@ -252,7 +252,7 @@ run "outputs_hold_every_identifier_and_address" {
 }
 
 # Requirement 8.1, 9.3
-run "an_existing_network_is_used_as_it_is" {
+run "an_existing_network_is_used_unchanged" {
   command = plan
 
   variables {
@@ -290,18 +290,18 @@ run "an_existing_network_is_used_as_it_is" {
   assert {
     condition = (output.network.vpc_id == "vpc-1" && output.network.private_subnet_ids == tolist(["subnet-private-a", "subnet-private-b"]) && output.network.zones == tolist(["us-east-1a", "us-east-1b"])
     && length(output.network.nat_public_ips) == 0 && keys(output.fleets["interactive"].instance_types) == ["us-east-1a", "us-east-1b"])
-    error_message = "the fabric must stand in the given subnets and their zones"
+    error_message = "the fabric must use the given subnets and their zones"
   }
 }
 
 # Requirement 9.3
-run "an_internal_load_balancer_stands_in_private_subnets" {
+run "an_internal_load_balancer_uses_private_subnets" {
   command = plan
 
   variables {
     edge = { domain = { name = "chat.example.org", zone = "example.org" }, internal = true }
   }
-  # A run sees no module's inputs. So there are no public subnets here, and a load balancer that asked for them would fail the plan.
+  # A run cannot see the inputs of a module. So this run has no public subnets, and a load balancer that used them would fail the plan.
   override_module {
     target = module.network
     outputs = {
@@ -316,15 +316,15 @@ run "an_internal_load_balancer_stands_in_private_subnets" {
   }
   assert {
     condition     = output.network.public_subnet_ids == null
-    error_message = "public subnets must be absent, or this run shows nothing"
+    error_message = "public subnets must be absent, or this run proves nothing"
   }
 }
 
 # Requirement 9.3
-run "an_internet_facing_load_balancer_stands_in_public_subnets" {
+run "an_internet_facing_load_balancer_uses_public_subnets" {
   command = plan
 
-  # As above, the other way round; the fleet is left out because it needs private subnets.
+  # The opposite of the run above. The fleet is overridden because it needs private subnets.
   override_module {
     target = module.network
     outputs = {
@@ -349,12 +349,12 @@ run "an_internet_facing_load_balancer_stands_in_public_subnets" {
   }
   assert {
     condition     = output.network.private_subnet_ids == null
-    error_message = "private subnets must be absent, or this run shows nothing"
+    error_message = "private subnets must be absent, or this run proves nothing"
   }
 }
 
 # Requirement 2.2, 10.1
-run "everything_that_an_administrator_may_set_plans_together" {
+run "all_settings_of_an_administrator_plan_together" {
   command = plan
 
   variables {
@@ -391,17 +391,17 @@ run "everything_that_an_administrator_may_set_plans_together" {
   }
   assert {
     condition     = output.image_id == "ami-0fedcba9876543210" && length(data.aws_ssm_parameter.image) == 0
-    error_message = "image_id must win, also where nothing was ever published"
+    error_message = "image_id must take precedence, even if no image was published"
   }
   assert {
     condition = alltrue([for name in concat(values(output.log_groups), values(output.parameters), values(local.secrets), [output.backup.vault_name, output.cache_replication_group_id, output.dashboard.name],
     [for fleet in output.fleets : fleet.group_name]) : strcontains(name, "production")])
-    error_message = "every name must hold the environment's, so that two environments share an account"
+    error_message = "every name must contain the environment's name, so that two environments can share an account"
   }
 }
 
 # Requirement 10.2
-run "wrong_values_of_several_variables_are_refused_in_one_plan" {
+run "invalid_values_of_several_variables_are_refused_in_one_plan" {
   command = plan
 
   variables {
@@ -447,7 +447,7 @@ run "values_that_aws_or_the_roles_would_refuse_later_are_refused_in_one_plan" {
 }
 
 # Requirement 10.2
-run "more_client_ranges_than_a_security_group_holds_and_a_sign_on_for_no_domain_are_refused" {
+run "too_many_client_ranges_and_an_invalid_sign_on_domain_are_refused" {
   command = plan
 
   variables {

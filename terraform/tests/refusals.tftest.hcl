@@ -1,5 +1,5 @@
-# Everything that must be refused before money is spent. Each run gives one wrong value and expects the rule that
-# names the remedy to stop the plan.
+# Invalid values that the plan must refuse before it costs money. Each run sets one invalid value and expects its validation to
+# fail.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -103,7 +103,7 @@ run "a_drain_longer_than_a_spot_notice_is_refused" {
   expect_failures = [var.fleets]
 }
 
-run "a_volume_outside_gp3s_limits_is_refused" {
+run "a_volume_outside_the_gp3_limits_is_refused" {
   command = plan
   variables {
     fleets = { interactive = { instance_types = ["g5.xlarge"], min_size = 2, max_size = 4, root_volume = { iops = 3000, throughput_mibs = 1000 } } }
@@ -143,7 +143,7 @@ run "ssh_from_everywhere_by_ipv6_is_refused" {
   expect_failures = [var.network]
 }
 
-run "half_of_the_internet_for_ssh_is_refused_too" {
+run "ssh_from_half_of_the_internet_is_refused" {
   command = plan
   variables {
     network = { ssh_cidrs = ["0.0.0.0/1", "128.0.0.0/1"] }
@@ -159,7 +159,7 @@ run "a_network_that_overlaps_a_reserved_range_is_refused" {
   expect_failures = [var.network]
 }
 
-run "a_network_inside_another_range_is_refused_either_way_round" {
+run "a_network_that_contains_a_reserved_range_is_refused" {
   command = plan
   variables {
     network = { cidr = "10.40.0.0/16", reserved_cidrs = ["192.168.0.0/16", "10.40.128.0/20"] }
@@ -183,7 +183,7 @@ run "a_front_door_without_certificate_is_refused" {
   expect_failures = [var.edge]
 }
 
-run "a_name_outside_its_zone_is_refused" {
+run "a_domain_name_outside_its_zone_is_refused" {
   command = plan
   variables {
     edge = { domain = { name = "chat.example.com", zone = "example.org" } }
@@ -191,7 +191,7 @@ run "a_name_outside_its_zone_is_refused" {
   expect_failures = [var.edge]
 }
 
-run "a_health_check_that_may_last_longer_than_its_interval_is_refused" {
+run "a_health_check_timeout_not_below_its_interval_is_refused" {
   command = plan
   variables {
     edge = { domain = { name = "chat.example.org", zone = "example.org" }, health_check_interval = 10, health_check_timeout = 10 }
@@ -199,7 +199,7 @@ run "a_health_check_that_may_last_longer_than_its_interval_is_refused" {
   expect_failures = [var.edge]
 }
 
-run "a_number_of_health_checks_that_the_load_balancer_does_not_take_is_refused" {
+run "a_health_check_threshold_outside_its_range_is_refused" {
   command = plan
   variables {
     edge = { domain = { name = "chat.example.org", zone = "example.org" }, unhealthy_threshold = 1 }
@@ -207,7 +207,7 @@ run "a_number_of_health_checks_that_the_load_balancer_does_not_take_is_refused" 
   expect_failures = [var.edge]
 }
 
-run "a_front_door_open_to_nobody_is_refused" {
+run "a_front_door_without_client_ranges_is_refused" {
   command = plan
   variables {
     edge = { domain = { name = "chat.example.org", zone = "example.org" }, client_cidrs = [] }
@@ -215,7 +215,7 @@ run "a_front_door_open_to_nobody_is_refused" {
   expect_failures = [var.edge]
 }
 
-run "health_checks_more_often_than_the_load_balancer_makes_them_are_refused" {
+run "a_health_check_interval_below_the_minimum_is_refused" {
   command = plan
   variables {
     edge = { domain = { name = "chat.example.org", zone = "example.org" }, health_check_interval = 4, health_check_timeout = 2 }
@@ -239,7 +239,7 @@ run "a_cache_without_replica_is_refused" {
   expect_failures = [var.data]
 }
 
-run "an_environments_name_too_long_for_a_load_balancer_is_refused" {
+run "an_environment_name_too_long_for_a_load_balancer_is_refused" {
   command = plan
   variables {
     environment = "production-of-europe"
@@ -247,7 +247,7 @@ run "an_environments_name_too_long_for_a_load_balancer_is_refused" {
   expect_failures = [var.environment]
 }
 
-run "an_e_mail_address_that_is_none_is_refused" {
+run "an_invalid_e_mail_address_is_refused" {
   command = plan
   variables {
     alarms = { emails = ["ops at example.org"] }
@@ -255,7 +255,7 @@ run "an_e_mail_address_that_is_none_is_refused" {
   expect_failures = [var.alarms]
 }
 
-run "an_image_id_that_is_none_is_refused" {
+run "an_invalid_image_id_is_refused" {
   command = plan
   variables {
     image_id = "latest"
@@ -263,7 +263,7 @@ run "an_image_id_that_is_none_is_refused" {
   expect_failures = [var.image_id]
 }
 
-run "a_real_environment_that_would_serve_from_its_cpus_is_refused" {
+run "an_environment_on_aws_that_would_serve_from_cpus_is_refused" {
   command = plan
   variables {
     instance = { variables = { ollama_require_gpu = false } }
@@ -271,7 +271,7 @@ run "a_real_environment_that_would_serve_from_its_cpus_is_refused" {
   expect_failures = [var.instance]
 }
 
-run "an_instances_own_address_is_refused_outside_local" {
+run "an_endpoint_url_is_refused_outside_local" {
   command = plan
   variables {
     instance = { endpoint_url = "http://aws:5566" }
@@ -279,7 +279,7 @@ run "an_instances_own_address_is_refused_outside_local" {
   expect_failures = [var.instance]
 }
 
-run "instance_variables_that_are_no_map_are_refused" {
+run "instance_variables_that_are_not_a_map_are_refused" {
   command = plan
   variables {
     environment = "local"
@@ -296,7 +296,7 @@ run "sign_on_without_a_discovery_document_is_refused" {
   expect_failures = [var.sign_on]
 }
 
-run "sign_on_that_leaves_no_way_in_for_an_administrator_is_refused" {
+run "sign_on_that_locks_out_administrators_is_refused" {
   command = plan
   variables {
     sign_on = {
@@ -320,7 +320,7 @@ run "sign_on_that_makes_everyone_an_administrator_is_refused" {
   expect_failures = [var.sign_on]
 }
 
-run "a_rollout_that_aws_would_not_bake_for_so_long_is_refused" {
+run "a_bake_time_above_two_days_is_refused" {
   command = plan
   variables {
     rollout = { bake_seconds = 200000 }
@@ -328,7 +328,7 @@ run "a_rollout_that_aws_would_not_bake_for_so_long_is_refused" {
   expect_failures = [var.rollout]
 }
 
-run "a_successor_that_warms_up_for_hours_is_refused" {
+run "a_rollout_warmup_above_one_hour_is_refused" {
   command = plan
   variables {
     rollout = { warmup_seconds = 7200 }

@@ -1,7 +1,7 @@
-"""A bake of every role that runs while the other tests do theirs, and what it takes to ask for more bakes.
+"""A bake of every role that runs next to the other tests, and helpers to run more bakes.
 
-Every bake is of a copy of the checkout, so that nobody's editing makes it another image; each bench has a working
-folder and an embedded AWS of its own.
+Every bake uses a copy of the checkout, so that edits during the tests do not change the image. Each bench has a
+separate working folder and embedded AWS.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from ollama_gpu import contract, paths
-from ollama_gpu.aws import Aws
-from ollama_gpu.embedded_aws.process import EmbeddedAws
+from ollama_gpu.core import contract, paths
+from ollama_gpu.core.aws import Aws
+from ollama_gpu.environment.embedded_aws import EmbeddedAws
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -41,15 +41,15 @@ class Run:
 
     @property
     def message(self) -> str:
-        """The last play's words."""
-        return self.output[self.output.index("TASK [Say ") :]
+        """The last play's message."""
+        return self.output[self.output.index("TASK [Report the ") :]
 
 
 @dataclass(frozen=True)
 class Bench:
     """Bakes of one checkout with one embedded AWS.
 
-    ``variables`` make the images' keys the tests' own; ``settings`` go into the environment.
+    ``variables`` make the images' keys unique to the tests; ``settings`` go into the environment.
     """
 
     tree: Path
@@ -64,14 +64,14 @@ class Bench:
         return self._run([str(BIN / "ansible-playbook"), play, "-e", self.json(variables)], tree or self.tree, folder)
 
     def ask(self, verb: str, *options: str, request: Mapping[str, Any] | None = None) -> Any:
-        """What the play's program answers: `python -m ollama_gpu.bake VERB --env local ...`."""
+        """Return the answer of the play's program: `python -m ollama_gpu.bake VERB --env local ...`."""
         command = [sys.executable, "-m", "ollama_gpu.bake", verb, "--env", "local", *options]
         done = self._run(command, self.tree, text=json.dumps(request or {}))
         assert done.status == 0, done.output
         return json.loads(done.output)
 
     def start(self, command: list[str], log: Path) -> subprocess.Popen[str]:
-        """A command in the background, in a process group of its own as a terminal would give it."""
+        """Start a command in the background, in a separate process group as a terminal would."""
         with log.open("w") as output:
             return subprocess.Popen(
                 command, cwd=self.tree, env=self.environment(self.tree), text=True, start_new_session=True,
@@ -88,13 +88,13 @@ class Bench:
 
     @property
     def published(self) -> str:
-        """The image that the environment starts from."""
+        """The id of the image that the environment starts from."""
         name = CONTRACT.parameter("image", "local")
         return str(self.aws.ssm.get_parameter(Name=name)["Parameter"]["Value"])
 
     @property
     def container_image(self) -> str:
-        """The container image behind it."""
+        """The container image behind the published image."""
         (found,) = self.aws.ec2.describe_images(ImageIds=[self.published])["Images"]
         return next(tag["Value"] for tag in found["Tags"] if tag["Key"] == "ContainerImage")
 
@@ -107,7 +107,7 @@ class Bench:
 
     @property
     def builders(self) -> list[str]:
-        """Containers in which an image is being made here."""
+        """Containers that build an image here."""
         label = f"label=ollama-gpu.work={self.work}"
         name = "name=^ollama-gpu-bake-local-"
         return docker("ps", "--all", "--filter", name, "--filter", label, "--format", "{{.Names}}").stdout.split()
@@ -123,7 +123,7 @@ class Bench:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkout as it is now, git's own folder included."""
+    """A copy of the checkout, including the .git folder."""
     copy = tmp_path_factory.mktemp("checkout") / "tree"
     shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
     return copy
@@ -131,19 +131,19 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def supplies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the lab serves, made where it is missing; as root an engine is installed for it."""
+    """The lab's supplies, created if missing; as root, a container engine is installed for this."""
     if os.geteuid() != 0 and docker("version", check=False).returncode != 0:
         pytest.skip("needs a container engine: start Docker, or run this as root, which installs and starts it")
     work = tmp_path_factory.mktemp("supply")
     command = [str(BIN / "ollama-gpu"), "lab", "supply", "--json"]
     done = subprocess.run(command, env={**os.environ, "OLLAMA_GPU_WORK": str(work)}, stdout=subprocess.PIPE, text=True)
-    assert done.returncode == 0, "its words are above"
+    assert done.returncode == 0, "the output is above"
     served: dict[str, Any] = json.loads(done.stdout)
     return served
 
 
-def opened(tree: Path, work: Path, variables: Mapping[str, Any]) -> Iterator[Bench]:
-    """A bench, and at the end nothing that was made on it."""
+def open_bench(tree: Path, work: Path, variables: Mapping[str, Any]) -> Iterator[Bench]:
+    """Provide a bench, and remove everything that was made on it at the end."""
     server = EmbeddedAws(work / "embedded-aws")
     mark = {"image_keep": 1000, "image_seal_paths": [f"/nonexistent/{uuid.uuid4().hex}"]}
     bench = Bench(tree, work, {**mark, **variables}, Aws("us-east-1", server.start().url))
@@ -157,15 +157,15 @@ def opened(tree: Path, work: Path, variables: Mapping[str, Any]) -> Iterator[Ben
 
 @pytest.fixture(scope="session")
 def bench(tree: Path, supplies: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """For bakes that are short: of no role, unless a test names one."""
+    """For short bakes: without roles, unless a test names some."""
     variables = {"bake_base_image": supplies["lab_base_image"], "bake_roles": []}
-    yield from opened(tree, tmp_path_factory.mktemp("short"), variables)
+    yield from open_bench(tree, tmp_path_factory.mktemp("short"), variables)
 
 
 @pytest.fixture(scope="session")
 def full_bench(tree: Path, supplies: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """For the bake of every role."""
-    yield from opened(tree, tmp_path_factory.mktemp("full"), {})
+    yield from open_bench(tree, tmp_path_factory.mktemp("full"), {})
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Started:
 
 @pytest.fixture(scope="session")
 def started(full_bench: Bench) -> Iterator[Started]:
-    """The bake of every role, on its way."""
+    """The running bake of every role."""
     log = full_bench.work / "full.log"
     command = [str(BIN / "ansible-playbook"), "playbooks/bake-ami.yml", "-e", full_bench.json({})]
     process = full_bench.start(command, log)
@@ -189,14 +189,14 @@ def started(full_bench: Bench) -> Iterator[Started]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _start_early(request: pytest.FixtureRequest) -> None:
-    """It takes as long as all short ones together: both cores are used."""
+    """Start the full bake first: it takes as long as all short ones together, so both cores are used."""
     if any("made" in getattr(item, "fixturenames", ()) for item in request.session.items):
         request.getfixturevalue("started")
 
 
 @pytest.fixture(scope="session")
 def made(started: Started) -> Run:
-    """The one full bake, done."""
+    """The completed full bake."""
     status = started.process.wait(FULL_BAKE_SECONDS)
     run = Run(status, started.log.read_text(), time.monotonic() - started.began)
     assert run.status == 0, run.output[-6000:]

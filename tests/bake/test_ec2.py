@@ -1,7 +1,7 @@
-"""The same play with a rented instance, on the embedded AWS: what it rents, tags, publishes and gives back.
+"""The same play with an EC2 instance, on the embedded AWS: the resources that it creates, tags, publishes and removes.
 
-The instance is a record; a container takes its place where Ansible connects, since no emulator boots one. Session
-Manager and SSH themselves need AWS.
+The instance is only a record; Ansible connects to a container instead, because no emulator boots an instance. Session
+Manager and SSH need real AWS.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ MARK = "ollama-gpu-bake-local-"
 
 @pytest.fixture(scope="module")
 def bench(bench: Bench) -> Bench:
-    """Of the image's tests one, which shows that they reach the builder: by Ansible each takes seconds."""
+    """Run only one of the image's tests, to show that they reach the builder: through Ansible each takes seconds."""
     return replace(bench, settings={"PYTEST_ADDOPTS": "-k machine_id"})
 
 
 @pytest.fixture(scope="module")
 def rented(bench: Bench, supplies: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The variables of a bake on EC2, in an account that bootstrap has been in."""
+    """The variables of a bake on EC2, in a bootstrapped account."""
     identity = bench.aws.identity
     bucket = CONTRACT.state_bucket(identity.account, "us-east-1")
     profile = f"{CONTRACT.project}-image-builder-us-east-1"
@@ -64,8 +64,8 @@ def made(bench: Bench, rented: dict[str, Any]) -> Run:
     return run
 
 
-def left(bench: Bench) -> list[str]:
-    """What a bake rented and did not give back."""
+def remaining_resources(bench: Bench) -> list[str]:
+    """Resources of bakes that still exist."""
     ec2 = bench.aws.ec2
     keys = [each["KeyName"] for each in ec2.describe_key_pairs()["KeyPairs"]]
     groups = [each["GroupName"] for each in ec2.describe_security_groups()["SecurityGroups"]]
@@ -87,32 +87,32 @@ def test_the_image_is_tagged_and_published(bench: Bench, made: Run) -> None:
 
 
 def test_the_instance_the_key_and_the_security_group_are_gone(bench: Bench, made: Run) -> None:
-    assert left(bench) == []
+    assert remaining_resources(bench) == []
     assert not (bench.work / "bake" / "local" / "key").exists()
 
 
-def test_a_second_bake_rents_nothing(bench: Bench, rented: dict[str, Any], made: Run) -> None:
+def test_a_second_bake_creates_no_resources(bench: Bench, rented: dict[str, Any], made: Run) -> None:
     again = bench.bake(**rented)
     assert again.status == 0, again.output
     assert "nothing has to be done" in again.output
 
 
 def test_a_failure_leaves_nothing_behind(bench: Bench, rented: dict[str, Any]) -> None:
-    # Ansible ends a run at a role that it does not find, and runs no `always`: it is the guard that gives back
+    # Ansible stops at an unknown role without running `always`, so the guard removes the resources.
     run = bench.bake(**rented, bake_roles=["ollama.gpu.no_such_role"])
     assert run.status != 0
     assert "no_such_role" in run.output
-    wait_for(lambda: left(bench) == [], "all is given back")
+    wait_for(lambda: remaining_resources(bench) == [], "all resources are removed")
 
 
-def test_a_port_is_never_opened_to_all(bench: Bench, rented: dict[str, Any]) -> None:
+def test_a_port_open_to_all_is_refused(bench: Bench, rented: dict[str, Any]) -> None:
     run = bench.bake(**{**rented, "bake_ssh_cidr": "0.0.0.0/0", "docker_packages": ["docker.io"]})
     assert run.status != 0
     assert "bake_ssh_cidr" in run.message
-    assert left(bench) == []
+    assert remaining_resources(bench) == []
 
 
-def test_an_account_without_bootstrap_is_told_so(bench: Bench, rented: dict[str, Any]) -> None:
+def test_a_missing_bootstrap_is_reported(bench: Bench, rented: dict[str, Any]) -> None:
     bucket = CONTRACT.state_bucket(bench.aws.identity.account, "us-east-1")
     key = CONTRACT.state["bootstrap_key"]
     state = bench.aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()

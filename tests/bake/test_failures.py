@@ -1,4 +1,4 @@
-"""A bake that cannot end well says which task failed and why, and leaves nothing behind, however it ends."""
+"""A failing bake names the failed task and its cause, and leaves nothing behind, however it ends."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ DOCKER = ["ollama.gpu.docker"]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(bench: Bench) -> Iterator[None]:
+def _leaves_nothing_behind(bench: Bench) -> Iterator[None]:
     before = bench.images
     yield
     assert bench.builders == []
     assert bench.images == before
-    wait_for(lambda: guards(bench) == [], "no guard waits any more", 30)
+    wait_for(lambda: guards(bench) == [], "no guard is left", 30)
 
 
 def guards(bench: Bench) -> list[Path]:
@@ -62,7 +62,7 @@ def guards(bench: Bench) -> list[Path]:
 
 
 def with_fault(bench: Bench, tmp_path: Path, edits: dict[str, Callable[[str], str]]) -> Path:
-    """A copy of the checkout in which roles' files are edited."""
+    """A copy of the checkout with edited role files."""
     tree = tmp_path / "tree"
     shutil.copytree(bench.tree, tree, symlinks=True)
     for name, edit in edits.items():
@@ -93,14 +93,14 @@ def test_a_failing_task_is_named_with_its_cause_and_nothing_is_left(bench: Bench
     assert not exists(volume)
 
 
-def test_a_builder_that_is_lost_on_the_way_ends_the_bake(bench: Bench, tmp_path: Path) -> None:
+def test_a_bake_fails_when_its_builder_is_lost(bench: Bench, tmp_path: Path) -> None:
     tree = with_fault(bench, tmp_path, {"docker/tasks/preflight.yml": adding(LOSE)})
     run = bench.bake(tree, bake_roles=DOCKER)
     assert run.status != 0
     assert "No image was made" in run.message
 
 
-def test_an_image_that_carries_a_host_key_is_refused(bench: Bench, tmp_path: Path) -> None:
+def test_an_image_with_a_host_key_is_refused(bench: Bench, tmp_path: Path) -> None:
     edits = {
         "image_seal/tasks/preflight.yml": adding(LEAVE_A_KEY),
         "image_seal/files/scrub.py": lambda text: text.replace('    "/etc/ssh/ssh_host_*",\n', ""),
@@ -111,8 +111,8 @@ def test_an_image_that_carries_a_host_key_is_refused(bench: Bench, tmp_path: Pat
 
 
 @pytest.fixture
-def under_way(bench: Bench, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path, list[str]]]:
-    """`ollama-gpu bake` with a builder that runs: the process, what it says, the builder's volumes."""
+def running_bake(bench: Bench, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path, list[str]]]:
+    """A running `ollama-gpu bake` with a builder: the process, its log, the builder's volumes."""
     log = tmp_path / "log"
     options = [
         part for name in ("image_seal_paths", "bake_roles", "bake_base_image") for part in ("-e", variable(bench, name))
@@ -133,9 +133,9 @@ def variable(bench: Bench, name: str) -> str:
 
 
 def test_ctrl_c_removes_the_builder_before_the_command_ends(
-    bench: Bench, under_way: tuple[subprocess.Popen[str], Path, list[str]]
+    bench: Bench, running_bake: tuple[subprocess.Popen[str], Path, list[str]]
 ) -> None:
-    process, log, volumes = under_way
+    process, log, volumes = running_bake
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 130, log.read_text()
     assert "interrupted, removing the builder" in log.read_text()
@@ -144,21 +144,21 @@ def test_ctrl_c_removes_the_builder_before_the_command_ends(
     assert not any(map(exists, volumes))
 
 
-def test_a_killed_bakes_builder_is_removed_by_its_guard(
-    bench: Bench, under_way: tuple[subprocess.Popen[str], Path, list[str]]
+def test_the_guard_removes_the_builder_of_a_killed_bake(
+    bench: Bench, running_bake: tuple[subprocess.Popen[str], Path, list[str]]
 ) -> None:
-    process, _, volumes = under_way
+    process, _, volumes = running_bake
     os.killpg(process.pid, signal.SIGKILL)
     wait_for(lambda: not bench.builders and not any(map(exists, volumes)), "the builder is gone", 60)
 
 
-def test_a_builder_that_even_the_guard_could_not_remove_goes_at_the_next_bake_and_nobody_elses(bench: Bench) -> None:
+def test_the_next_bake_removes_its_own_leftover_builders_only(bench: Bench) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     running = Maker(socket.gethostname(), os.getpid(), int(psutil.Process().create_time()))
     dead = replace(running, pid=ended.pid)
-    left = planted(bench, f"ollama-gpu-bake-local-{ended.pid}", dead.label, str(bench.work))
-    others = planted(bench, "ollama-gpu-bake-local-1", running.label, "/somebody/elses")
+    left = create_container(bench, f"ollama-gpu-bake-local-{ended.pid}", dead.label, str(bench.work))
+    others = create_container(bench, "ollama-gpu-bake-local-1", running.label, "/another user/elses")
     try:
         plan = bench.ask(
             "plan", request={"roles": [], "variables": {}, "base_image": bench.variables["bake_base_image"]}
@@ -169,13 +169,13 @@ def test_a_builder_that_even_the_guard_could_not_remove_goes_at_the_next_bake_an
         docker("rm", "--force", left, others)
 
 
-def planted(bench: Bench, name: str, maker: str, work: str) -> str:
+def create_container(bench: Bench, name: str, maker: str, work: str) -> str:
     labels = ("--label", f"ollama-gpu.bake={maker}", "--label", f"ollama-gpu.work={work}")
     docker("create", "--name", name, *labels, bench.variables["bake_base_image"])
     return name
 
 
-def test_an_unknown_environment_is_refused_in_a_sentence(bench: Bench) -> None:
+def test_an_unknown_environment_is_refused_with_a_message(bench: Bench) -> None:
     run = bench.bake(env="nowhere")
     assert run.status != 0
     assert "There is no environment `nowhere`" in run.message

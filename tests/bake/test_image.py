@@ -1,4 +1,4 @@
-"""What one bake of every role makes: an image once, which the environment starts from, and an instance of it works."""
+"""The result of one bake of every role: a published image, made only once, and a working instance of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLLECTION = "/usr/share/ollama-gpu/collections/ansible_collections/ollama/gpu"
 
 
 def report(bench: Bench, name: str) -> tuple[set[str], int]:
-    """The files whose tests passed in a bake, and how many failed."""
+    """The files whose tests passed in a bake, and the number of failed tests."""
     cases = list(ElementTree.parse(bench.work / "bake" / "local" / f"test-{name}.xml").getroot().iter("testcase"))
     bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     good = [case for case in cases if case.find("skipped") is None]
@@ -39,7 +39,7 @@ def test_the_builder_is_gone(full_bench: Bench, made: Run) -> None:
 def test_the_host_passed_the_tests_of_its_roles(full_bench: Bench, made: Run) -> None:
     files, failed = report(full_bench, "host")
     assert failed == 0
-    # the other files have nothing but tests that need a GPU, secrets or the agent
+    # The other files contain only tests that need a GPU, secrets or the agent.
     assert {"test_ollama", "test_model_store", "test_open_webui", "test_gateway", "test_drain", "test_boot"} <= files
 
 
@@ -56,7 +56,7 @@ def test_a_second_bake_finds_the_image_and_does_nothing(full_bench: Bench, made:
     assert again.seconds < 60
 
 
-def test_force_and_another_variable_are_another_image(full_bench: Bench, made: Run) -> None:
+def test_force_and_other_variables_make_another_image(full_bench: Bench, made: Run) -> None:
     paths = {"image_seal_paths": full_bench.variables["image_seal_paths"]}
     roles = [f"ollama.gpu.{path.stem.removeprefix('test_')}" for path in sorted((ROOT / "tests" / "host").glob("*.py"))]
     plans = [
@@ -67,7 +67,7 @@ def test_force_and_another_variable_are_another_image(full_bench: Bench, made: R
     assert len({plan["container_image"] for plan in plans} | full_bench.images) == 3
 
 
-def test_a_lost_embedded_aws_gets_the_same_image_again_without_a_bake(full_bench: Bench, made: Run) -> None:
+def test_an_image_lost_from_aws_is_registered_again_without_a_bake(full_bench: Bench, made: Run) -> None:
     container = full_bench.container_image
     full_bench.aws.ec2.deregister_image(ImageId=full_bench.published)
     run = full_bench.bake()
@@ -78,7 +78,7 @@ def test_a_lost_embedded_aws_gets_the_same_image_again_without_a_bake(full_bench
 
 @pytest.fixture(scope="module")
 def instance(full_bench: Bench, made: Run) -> Iterator[str]:
-    """An instance of the image as the lab runs one, with an empty volume and no way to a registry."""
+    """An instance of the image as in the lab, with an empty volume and no access to a registry."""
     name = f"test-bake-{os.getpid()}"
     docker(
         "run", "--detach", "--name", name, "--network", "none", "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN",
@@ -101,7 +101,7 @@ def manifest(instance: str) -> dict[str, Any]:
     return found
 
 
-def test_nothing_has_failed_in_an_instance(instance: str) -> None:
+def test_no_unit_has_failed_in_an_instance(instance: str) -> None:
     assert inside(instance, "systemctl", "list-units", "--failed", "--plain", "--no-legend") == ""
 
 
@@ -116,19 +116,19 @@ def test_an_instance_has_its_container_images_without_a_registry(instance: str, 
     )
 
 
-def test_an_instance_has_a_machine_id_of_its_own(instance: str) -> None:
+def test_an_instance_has_a_unique_machine_id(instance: str) -> None:
     assert len(inside(instance, "cat", "/etc/machine-id")) == 32
 
 
-def test_an_instance_is_no_builder(full_bench: Bench, instance: str) -> None:
+def test_an_instance_does_not_count_as_a_builder(full_bench: Bench, instance: str) -> None:
     assert full_bench.builders == []
 
 
-def test_no_unit_serves_before_the_boot_has_said_so(instance: str) -> None:
+def test_no_unit_serves_before_the_boot_starts_it(instance: str) -> None:
     assert inside(instance, "systemctl", "list-units", "--plain", "--no-legend", "ollama@*", "open-webui@*") == ""
 
 
-def test_the_manifest_names_what_was_baked(
+def test_the_manifest_describes_the_image(
     full_bench: Bench, manifest: dict[str, Any], supplies: dict[str, Any], made: Run
 ) -> None:
     (image,) = full_bench.aws.ec2.describe_images(ImageIds=[full_bench.published])["Images"]
@@ -138,7 +138,7 @@ def test_the_manifest_names_what_was_baked(
     assert manifest["git_commit"] + ("-dirty" if manifest["git_dirty"] else "") == tags["Release"]
     assert manifest["versions"]["ollama"] == supplies["lab_ollama_version"]
     there = {name for name, version in manifest["versions"].items() if version}
-    # neither a GPU's software nor the agent can be had here; the kernel is the machine's
+    # The GPU's software and the agent are not available here; the kernel is the host's.
     assert there >= set(manifest["versions"]) - {"nvidia_driver", "cuda", "cloudwatch_agent"}
     assert manifest["models"] == {each["name"]: each["digest"] for each in supplies["lab_models"]}
     assert supplies["lab_open_webui_image"] in manifest["container_images"]
@@ -158,12 +158,12 @@ def test_the_manifests_collection_is_the_one_in_the_image(
     assert set(wanted) <= set(there)
 
 
-# Pruning, of images that are almost nothing
+# Pruning, with nearly empty images
 
 
 @pytest.fixture
 def old_images(full_bench: Bench, made: Run, tmp_path: Path) -> dict[str, str]:
-    """Image ids of four old images, by what uses them."""
+    """Image ids of four old images, keyed by what uses them."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     made_of = {}
     for use in ("instance", "template", "release", "nothing"):
@@ -184,7 +184,7 @@ def old_images(full_bench: Bench, made: Run, tmp_path: Path) -> dict[str, str]:
     return made_of
 
 
-def test_pruning_leaves_what_is_in_use_or_needed_for_a_rollback(full_bench: Bench, old_images: dict[str, str]) -> None:
+def test_pruning_keeps_images_in_use_or_needed_for_a_rollback(full_bench: Bench, old_images: dict[str, str]) -> None:
     aws = full_bench.aws
     full = full_bench.container_image
     launched = aws.ec2.run_instances(ImageId=old_images["instance"], MinCount=1, MaxCount=1)["Instances"][0]

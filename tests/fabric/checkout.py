@@ -1,4 +1,4 @@
-"""Another checkout of this repository, with changes of its own: what a colleague deploys from."""
+"""A separate, modifiable checkout of this repository, such as another administrator deploys from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fabric.driver import ROOT
 
 
 def make(folder: Path, source: Path = ROOT) -> Path:
-    """Copy what is committed or could be, without git's own files: a release of it is `unversioned`."""
+    """Copy all committed and committable files, without .git: its release is `unversioned`."""
     listed = ["git", "-C", str(source), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     for name in subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split("\0"):
         file = source / name
@@ -22,7 +22,7 @@ def make(folder: Path, source: Path = ROOT) -> Path:
 
 
 def change(folder: Path, file: str, old: str, new: str) -> None:
-    """Replace a text that stands in a file, once."""
+    """Replace the first occurrence of a text in a file."""
     text = (folder / file).read_text()
     assert text.count(old) >= 1, f"{old} is not in {file}"
     (folder / file).write_text(text.replace(old, new, 1))

@@ -1,4 +1,4 @@
-"""Run the product as a user does: the command and `make`, as processes, in a working folder of the test's own."""
+"""Run the product as a user does: the command and `make`, as processes, in a separate working folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Run:
         return json.loads(self.out)
 
     def refused(self, *words: str) -> bool:
-        """Whether it ended as a user's mistake should: status 1 or 2, the words, no traceback."""
+        """Check that the command failed as for a user error: status 1 or 2, these words, no traceback."""
         assert self.status in (1, 2), f"status {self.status}\n{self.err}"
         assert "Traceback" not in self.err, self.err
         missing = [word for word in words if word not in self.err]
@@ -38,9 +38,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Driver:
-    """The command with a working folder; ``variables`` are added to the environment, None takes one out.
+    """The command with a working folder; ``variables`` are added to the environment, None removes one.
 
-    ``tree`` is the checkout that it works for: another one brings its own driver along.
+    ``tree`` is the checkout to work on; another checkout uses its own driver code.
     """
 
     work: Path
@@ -61,7 +61,7 @@ class Driver:
         return self._finish(["make", "--no-print-directory", *arguments], seconds)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """The command in the background, in a process group of its own as a terminal would give it."""
+        """Start the command in the background, in a separate process group as a terminal would."""
         return subprocess.Popen(
             [*self._command(), *arguments],
             cwd=self.tree,
@@ -80,7 +80,7 @@ class Driver:
     def _command(self) -> list[str]:
         if self.tree == ROOT:
             return [str(COMMAND)]
-        return [str(COMMAND.with_name("python")), "-c", "from ollama_gpu.cli import main; main()"]
+        return [str(COMMAND.with_name("python")), "-c", "from ollama_gpu.cli.app import main; main()"]
 
     def _finish(self, command: list[str], seconds: float) -> Run:
         done = subprocess.run(

@@ -1,19 +1,17 @@
-"""Which resources cost money: a kind that is in neither list has been forgotten by the cost estimate."""
+"""Which resource types cost money: one that is in no list has been forgotten by the cost estimate."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from ollama_gpu.contract import Contract
-from ollama_gpu.cost import estimate
+from ollama_gpu.planning import resources
 
 FREE = {
     *("aws_acm_certificate", "aws_acm_certificate_validation", "aws_route53_record"),
-    *("aws_autoscaling_lifecycle_hook", "aws_autoscaling_policy", "aws_autoscaling_schedule", "aws_launch_template"),
+    *("aws_autoscaling_lifecycle_hook", "aws_autoscaling_schedule", "aws_launch_template"),
     *("aws_backup_plan", "aws_backup_restore_testing_plan", "aws_backup_selection", "aws_backup_vault"),
     *("aws_backup_vault_notifications", "aws_backup_vault_policy"),
-    "aws_budgets_budget",  # only budgets that act are charged, and this one tells
+    "aws_budgets_budget",  # AWS charges only budgets with actions; this one sends e-mails
     *("aws_cloudwatch_event_rule", "aws_cloudwatch_event_target", "aws_cloudwatch_log_resource_policy"),
     *("aws_cloudwatch_query_definition", "aws_sns_topic", "aws_sns_topic_policy", "aws_sns_topic_subscription"),
     *("aws_db_parameter_group", "aws_db_subnet_group", "aws_elasticache_parameter_group"),
@@ -22,24 +20,19 @@ FREE = {
     *("aws_kms_alias", "aws_ssm_parameter", "terraform_data"),
     *("aws_lb_listener", "aws_lb_listener_rule", "aws_lb_target_group"),
     *("aws_default_security_group", "aws_internet_gateway", "aws_route", "aws_route_table"),
-    *("aws_route_table_association", "aws_security_group", "aws_vpc", "aws_vpc_security_group_egress_rule"),
-    "aws_vpc_security_group_ingress_rule",
+    *("aws_route_table_association", "aws_security_group", "aws_subnet", "aws_vpc"),
+    *("aws_vpc_security_group_egress_rule", "aws_vpc_security_group_ingress_rule"),
     *("aws_s3_bucket_lifecycle_configuration", "aws_s3_bucket_logging", "aws_s3_bucket_notification"),
     *("aws_s3_bucket_ownership_controls", "aws_s3_bucket_policy", "aws_s3_bucket_public_access_block"),
     *("aws_s3_bucket_server_side_encryption_configuration", "aws_s3_bucket_versioning"),
     *("aws_wafv2_web_acl_association", "aws_wafv2_web_acl_logging_configuration"),
 }
-"""Nothing by itself; what flows through is in the lines of its service."""
+"""Free by themselves; use is in the lines of their service."""
 
-BY_USE = {"aws_cloudwatch_log_group", "aws_flow_log", "aws_cloudwatch_metric_alarm"}
-"""Paid by what they take in, or by the metrics they read."""
+BY_USE = {"aws_cloudwatch_log_group", "aws_efs_file_system", "aws_flow_log", "aws_s3_bucket"}
+"""Paid by what they take in or store: planning/usage.yaml."""
 
 
-def disagreements(counts: Counter[str], values: Mapping[str, object], contract: Contract) -> dict[str, object]:
-    """What a plan or state has otherwise than the estimate counts, and what the estimate has never heard of."""
-    expected = estimate.described(dict(values), contract)
-    wrong: dict[str, object] = {
-        kind: f"{counts[kind]} there, {number} estimated" for kind, number in expected.items() if counts[kind] != number
-    }
-    unknown = set(counts) - set(expected) - FREE - BY_USE
-    return wrong | ({"unknown": sorted(unknown)} if unknown else {})
+def unknown(types: Iterable[str]) -> list[str]:
+    """The resource types that the estimate neither prices nor knows to be free."""
+    return sorted(set(types) - resources.PRICED - FREE - BY_USE)

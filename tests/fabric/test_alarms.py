@@ -1,7 +1,7 @@
-"""Every alarm that Terraform made rings when its figures cross, ends when they return, and says so to a subscriber.
+"""Every alarm from Terraform fires when its metrics cross the threshold, recovers, and notifies a subscriber.
 
-The alarms are read from the deployed environment and put, as they are, into an account of the test's own, where hours
-pass at once and no fleet scales on invented figures. One alarm is also rung in the environment itself.
+The tests read the alarms from the deployed environment and copy them into a separate in-process account, where hours
+pass at once and no fleet scales on invented figures. One alarm also fires in the environment itself.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import pytest
 from moto import mock_aws
 from moto.cloudwatch.models import cloudwatch_backends
 
-from ollama_gpu.embedded_aws.completions import apply_all
-from ollama_gpu.embedded_aws.completions.cloudwatch_evaluation import evaluate
-from ollama_gpu.paths import locate
+from ollama_gpu.core.paths import locate
+from ollama_gpu.local.embedded_aws.completions import apply_all
+from ollama_gpu.local.embedded_aws.completions.cloudwatch_evaluation import evaluate
 from tests.fabric.driver import Driver, wait_for
 
 ENTRIES = re.findall(
     r"^### alarm-(\S+)", (locate().repository / "docs" / "operations.md").read_text(), flags=re.MULTILINE
 )
-LETTERS = {"scaling-failures"}  # an event's letter, not an alarm: tests/embedded_aws has it
+EMAIL_EVENTS = {"scaling-failures"}  # an e-mail about an event, not an alarm: tests/embedded covers it
 COMPOSITE = "service-degraded"
 REGION = "us-east-1"
 PREFIX = "ollama-gpu-local-"
 
 GIB = 2**30
-# What each metric says when something is wrong, and when all is well: not taken from the alarm, so that
-# one that compares the wrong way round is found.
+# Values of each metric in a fault and in normal operation: not derived from the alarm, so that a wrong comparison
+# operator is found.
 PLAIN: dict[str, tuple[float, float]] = {
     "database-connections": (5000, 40),
     "database-cpu": (97, 35),
@@ -47,6 +47,7 @@ PLAIN: dict[str, tuple[float, float]] = {
     "gpu-utilization": (100, 60),
     "model-on-cpu": (0, 1),
     "no-healthy-host": (0, 2),
+    "no-instances": (0, 2),
     "queue": (30, 0),
     "rejected": (4, 0),
     "request-latency": (9.5, 0.1),  # seconds
@@ -54,7 +55,7 @@ PLAIN: dict[str, tuple[float, float]] = {
     "unhealthy-hosts": (1, 0),
 }
 
-# Metric ids of each alarm's expression: figures at which it rings, and figures at which it does not.
+# Metric ids of each alarm's expression: values at which it fires, and values at which it does not.
 MATH: dict[str, tuple[dict[str, float], dict[str, float]]] = {
     "backup-failed": ({"failed": 1}, {"failed": 0}),
     "cache-cpu": ({"node0": 20, "node1": 85}, {"node0": 20, "node1": 75}),
@@ -69,7 +70,7 @@ MATH: dict[str, tuple[dict[str, float], dict[str, float]]] = {
 
 @dataclass
 class Account:
-    """An account in the test's own process, with a queue that hears the topic of the alarms."""
+    """An in-process account with a queue that is subscribed to the alarms' topic."""
 
     topic: str
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -80,13 +81,13 @@ class Account:
         self.queue = subscribe(self.sns, self.sqs, self.topic)
 
     def copy(self, alarm: Mapping[str, Any]) -> None:
-        """Put an alarm as it was described."""
+        """Create an alarm from its description."""
         put = self.cloudwatch.put_composite_alarm if "AlarmRule" in alarm else self.cloudwatch.put_metric_alarm
         shape = self.cloudwatch.meta.service_model.operation_model(put.__name__.title().replace("_", "")).input_shape
         put(**{key: value for key, value in alarm.items() if key in shape.members and value not in ([], None)})
 
     def put(self, figures: list[tuple[Mapping[str, Any], float]], period: int, periods: int) -> None:
-        """Put a figure of each metric into each of the last whole periods, and let CloudWatch look."""
+        """Put a value of each metric into each of the last whole periods, and let CloudWatch evaluate."""
         end = int(self.now.timestamp()) // period * period
         for metric, value in figures:
             for age in range(1, periods + 1):
@@ -102,8 +103,8 @@ class Account:
     def pass_time(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def told(self) -> list[tuple[str, str]]:
-        """What the subscriber has heard since it last listened: (alarm, new state)."""
+    def new_messages(self) -> list[tuple[str, str]]:
+        """New messages of the subscriber: (alarm, new state)."""
         return [(each["AlarmName"], each["NewStateValue"]) for each in messages(self.sqs, self.queue)]
 
 
@@ -130,7 +131,7 @@ def runbook(alarm: Mapping[str, Any]) -> str:
 
 @pytest.fixture(scope="session")
 def alarms(aws: Any, deployed: dict[str, Any]) -> list[dict[str, Any]]:
-    """All alarms of the environment that have a runbook; those without are the scaling itself."""
+    """All alarms of the environment with a runbook; alarms without one belong to scaling."""
     answer = aws("cloudwatch").describe_alarms(AlarmNamePrefix=PREFIX, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     found = [alarm for alarm in [*answer["MetricAlarms"], *answer["CompositeAlarms"]] if runbook(alarm)]
     assert {alarm["AlarmName"] for alarm in answer["MetricAlarms"] if not runbook(alarm)} == {f"{PREFIX}batch-wake"}
@@ -147,34 +148,34 @@ def account(alarms: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> It
         yield Account(alarms[0]["AlarmActions"][0])
 
 
-def figures(alarm: Mapping[str, Any], rings: bool) -> list[tuple[Mapping[str, Any], float]]:
-    """A figure for each metric of an alarm, at which it rings or does not."""
+def figures(alarm: Mapping[str, Any], fires: bool) -> list[tuple[Mapping[str, Any], float]]:
+    """A value for each metric of an alarm, at which it fires or does not."""
     if alarm.get("Metrics"):
-        values = MATH[runbook(alarm)][0 if rings else 1]
+        values = MATH[runbook(alarm)][0 if fires else 1]
         metrics = {each["Id"]: each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each}
         assert set(values) <= set(metrics), "MATH names a metric that the alarm does not read"
         return [(metrics[identifier], value) for identifier, value in values.items()]
-    return [(alarm, PLAIN[runbook(alarm)][0 if rings else 1])]
+    return [(alarm, PLAIN[runbook(alarm)][0 if fires else 1])]
 
 
 def period(alarm: Mapping[str, Any]) -> int:
-    """In seconds."""
+    """The period in seconds."""
     inner = [each["MetricStat"]["Period"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
     return int(max(inner, default=alarm.get("Period", 60)))
 
 
-def test_every_alarm_has_an_entry_in_the_runbook_and_every_entry_an_alarm(alarms: list[dict[str, Any]]) -> None:
-    assert {runbook(alarm) for alarm in alarms} == set(ENTRIES) - LETTERS
+def test_every_alarm_has_a_runbook_entry_and_every_entry_an_alarm(alarms: list[dict[str, Any]]) -> None:
+    assert {runbook(alarm) for alarm in alarms} == set(ENTRIES) - EMAIL_EVENTS
 
 
-def test_every_alarm_tells_the_topic_when_it_rings_and_when_it_ends(alarms: list[dict[str, Any]]) -> None:
+def test_every_alarm_notifies_the_topic_when_it_fires_and_recovers(alarms: list[dict[str, Any]]) -> None:
     for alarm in alarms:
         assert alarm["ActionsEnabled"], alarm["AlarmName"]
         assert alarm["AlarmActions"] == alarm["OKActions"] == alarms[0]["AlarmActions"], alarm["AlarmName"]
 
 
-@pytest.mark.parametrize("what", [entry for entry in ENTRIES if entry not in {*LETTERS, COMPOSITE}])
-def test_an_alarm_rings_when_its_figures_cross_and_ends_when_they_return(
+@pytest.mark.parametrize("what", [entry for entry in ENTRIES if entry not in {*EMAIL_EVENTS, COMPOSITE}])
+def test_an_alarm_fires_and_recovers_with_its_metrics(
     what: str, alarms: list[dict[str, Any]], account: Account
 ) -> None:
     chosen = [alarm for alarm in alarms if runbook(alarm) == what]
@@ -182,34 +183,32 @@ def test_an_alarm_rings_when_its_figures_cross_and_ends_when_they_return(
     for alarm in chosen:
         name, seconds, periods = alarm["AlarmName"], period(alarm), alarm["EvaluationPeriods"]
         account.copy(alarm)
-        account.put(figures(alarm, rings=False), seconds, periods)
-        account.told()
+        account.put(figures(alarm, fires=False), seconds, periods)
+        account.new_messages()
         account.pass_time(seconds * periods)
 
-        account.put(figures(alarm, rings=True), seconds, alarm["DatapointsToAlarm"])
-        assert account.told() == [(name, "ALARM")], name
+        account.put(figures(alarm, fires=True), seconds, alarm["DatapointsToAlarm"])
+        assert account.new_messages() == [(name, "ALARM")], name
 
         account.pass_time(seconds * periods)
-        account.put(figures(alarm, rings=False), seconds, periods)
-        assert account.told() == [(name, "OK")], name
+        account.put(figures(alarm, fires=False), seconds, periods)
+        assert account.new_messages() == [(name, "OK")], name
         account.cloudwatch.delete_alarms(AlarmNames=[name])
 
 
-def test_fewer_bad_periods_than_the_alarm_asks_for_ring_nothing(alarms: list[dict[str, Any]], account: Account) -> None:
+def test_too_few_bad_periods_do_not_fire_an_alarm(alarms: list[dict[str, Any]], account: Account) -> None:
     for alarm in alarms:
         needed = alarm.get("DatapointsToAlarm", 0)
         if needed < 2 or alarm["TreatMissingData"] == "breaching":
             continue
         account.copy(alarm)
-        account.put(figures(alarm, rings=True), period(alarm), needed - 1)
-        assert (alarm["AlarmName"], "ALARM") not in account.told()
+        account.put(figures(alarm, fires=True), period(alarm), needed - 1)
+        assert (alarm["AlarmName"], "ALARM") not in account.new_messages()
         account.cloudwatch.delete_alarms(AlarmNames=[alarm["AlarmName"]])
         account.pass_time(period(alarm) * alarm["EvaluationPeriods"])
 
 
-def test_the_composite_rings_with_each_alarm_that_people_feel_and_with_no_other(
-    alarms: list[dict[str, Any]], account: Account
-) -> None:
+def test_the_composite_alarm_fires_with_user_facing_alarms_only(alarms: list[dict[str, Any]], account: Account) -> None:
     composite = next(alarm for alarm in alarms if runbook(alarm) == COMPOSITE)
     children = set(re.findall(r'ALARM\("([^"]+)"\)', composite["AlarmRule"]))
     simple = {alarm["AlarmName"]: alarm for alarm in alarms if "AlarmRule" not in alarm}
@@ -223,18 +222,18 @@ def test_the_composite_rings_with_each_alarm_that_people_feel_and_with_no_other(
 
     for name in simple:
         set_state(name, "OK")
-    account.told()
+    account.new_messages()
     for name in simple:
         set_state(name, "ALARM")
         set_state(name, "OK")
-        states = [new for alarm, new in account.told() if alarm == composite["AlarmName"]]
+        states = [new for alarm, new in account.new_messages() if alarm == composite["AlarmName"]]
         assert states == (["ALARM", "OK"] if name in children else []), name
 
 
-def test_an_alarm_of_the_environment_rings_reaches_a_subscriber_and_is_shown(
+def test_a_firing_alarm_notifies_a_subscriber_and_is_in_status_and_events(
     aws: Any, alarms: list[dict[str, Any]], driver: Driver
 ) -> None:
-    alarm = next(alarm for alarm in alarms if runbook(alarm) == "files-io-limit")  # of no fleet: nothing scales on it
+    alarm = next(alarm for alarm in alarms if runbook(alarm) == "files-io-limit")  # no fleet scales on it
     queue = subscribe(aws("sns"), aws("sqs"), alarm["AlarmActions"][0])
     now = datetime.now(UTC)
     data: Any = [
@@ -255,5 +254,5 @@ def test_an_alarm_of_the_environment_rings_reaches_a_subscriber_and_is_shown(
     [shown] = [each for each in status["alarms"]["ringing"] if each["what"] == "files-io-limit"]
     assert shown["runbook"] == "docs/operations.md#alarm-files-io-limit"
     assert "files-io-limit" in driver.run("status", "--env", "local").out
-    told = driver.run("events", "--env", "local", "--since", "15m", "--json").json
-    assert any(each["kind"] == "alarm" and each["about"] == "files-io-limit" for each in told)
+    events = driver.run("events", "--env", "local", "--since", "15m", "--json").json
+    assert any(each["kind"] == "alarm" and each["about"] == "files-io-limit" for each in events)

@@ -1,4 +1,4 @@
-"""`ollama-gpu bootstrap`: what an account gets once, whose state ends up in the bucket that it makes. In this order."""
+"""`ollama-gpu bootstrap`: an account's one-time resources, with their state in the bucket that it creates. In order."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ollama_gpu import contract, images
-from ollama_gpu.aws import Aws
-from ollama_gpu.paths import locate
+from ollama_gpu.core import contract
+from ollama_gpu.core.aws import Aws
+from ollama_gpu.core.paths import locate
+from ollama_gpu.environment import images
 from tests.fabric.conftest import Account
 from tests.fabric.driver import Run
 
@@ -35,7 +36,7 @@ def published_image(aws: Aws) -> str:
 
 
 def states_on_disk(account: Account) -> list[Path]:
-    """Terraform's records of resources; its own file `terraform.tfstate` in TF_DATA_DIR only names the backend."""
+    """State files with resources; Terraform's `terraform.tfstate` in TF_DATA_DIR only names the backend."""
     folder = account.driver.work / "bootstrap"
     return [path for path in folder.rglob("*tfstate*") if path.parent.name != "terraform" or "resources" in text(path)]
 
@@ -49,12 +50,12 @@ def applies(account: Account) -> int:
 
 
 def sources(account: Account) -> Path:
-    """Where bootstrap's Terraform runs: a copy of the sources in the working folder."""
+    """The working directory of bootstrap's Terraform: a copy of the sources in the working folder."""
     (file,) = (account.driver.work / "bootstrap").rglob("state_bucket.tf")
     return file.parent
 
 
-def test_its_outputs_name_what_it_made(bootstrapped: Account) -> None:
+def test_the_outputs_name_the_created_buckets(bootstrapped: Account) -> None:
     outputs = bootstrapped.first_run.json
     assert outputs["state_bucket"] == STATE["Bucket"]
     assert outputs["artifact_bucket"] == AGREED.artifact_bucket(ACCOUNT, REGION)
@@ -62,14 +63,14 @@ def test_its_outputs_name_what_it_made(bootstrapped: Account) -> None:
     assert {outputs["state_bucket"], outputs["artifact_bucket"]} <= buckets
 
 
-def test_its_state_lies_in_the_bucket_that_it_made_and_not_on_disk(bootstrapped: Account) -> None:
+def test_the_state_is_in_the_created_bucket_and_not_on_disk(bootstrapped: Account) -> None:
     types = {resource["type"] for resource in json.loads(state(bootstrapped.aws))["resources"]}
     assert {"aws_s3_bucket", "aws_kms_key", "aws_iam_role"} <= types
     assert states_on_disk(bootstrapped) == []
     assert not (sources(bootstrapped) / "backend_override.tf").exists()
 
 
-def test_the_committed_tree_is_left_as_it_was(bootstrapped: Account) -> None:
+def test_the_committed_files_are_unchanged(bootstrapped: Account) -> None:
     committed = locate().terraform / "bootstrap"
     strays = [path.name for path in committed.rglob("*") if "tfstate" in path.name or "override" in path.name]
     assert strays == []
@@ -82,11 +83,11 @@ def test_an_environment_without_a_baked_image_starts_from_the_stock_image(bootst
     assert stock in bootstrapped.first_run.err
 
 
-def test_a_bucket_that_exists_without_a_state_is_refused_and_left_alone(bootstrapped: Account) -> None:
+def test_an_existing_bucket_without_a_state_is_refused_and_not_changed(bootstrapped: Account) -> None:
     kept = state(bootstrapped.aws)
     bootstrapped.aws.s3.delete_object(**STATE)
     try:
-        assert run(bootstrapped).refused(STATE["Bucket"], "holds no state of bootstrap", "restore")
+        assert run(bootstrapped).refused(STATE["Bucket"], "does not contain bootstrap's state", "restore")
         assert states_on_disk(bootstrapped) == []
     finally:
         bootstrapped.aws.s3.put_object(**STATE, Body=kept)
@@ -94,7 +95,7 @@ def test_a_bucket_that_exists_without_a_state_is_refused_and_left_alone(bootstra
 
 @pytest.fixture(scope="module")
 def second_run(bootstrapped: Account) -> dict[str, Any]:
-    """Run again, after somebody baked an image and published it."""
+    """A second run, after an image was baked and published."""
     bootstrapped.aws.ssm.put_parameter(Name=IMAGE, Value=BAKED, Type="String", Overwrite=True)
     before = {"state": state(bootstrapped.aws), "applies": applies(bootstrapped)}
     return {**before, "run": run(bootstrapped)}
@@ -113,7 +114,7 @@ def test_a_published_image_is_never_overwritten(bootstrapped: Account, second_ru
     assert "stock image" not in second_run["run"].err
 
 
-def test_a_run_that_ended_between_apply_and_migration_goes_on(bootstrapped: Account) -> None:
+def test_a_run_interrupted_between_apply_and_migration_is_resumed(bootstrapped: Account) -> None:
     before = json.loads(state(bootstrapped.aws))
     local = sources(bootstrapped) / "bootstrap.tfstate"
     local.write_bytes(state(bootstrapped.aws))
@@ -127,11 +128,11 @@ def test_a_run_that_ended_between_apply_and_migration_goes_on(bootstrapped: Acco
     assert done.status == 0, done.err
     assert done.json == bootstrapped.first_run.json
     assert json.loads(state(bootstrapped.aws))["resources"] == before["resources"]
-    assert applies(bootstrapped) == applied, "everything had been made already"
+    assert applies(bootstrapped) == applied, "all resources existed already"
     assert states_on_disk(bootstrapped) == []
 
 
-def test_a_run_that_ended_right_after_the_migration_leaves_no_copy_for_ever(bootstrapped: Account) -> None:
+def test_state_copies_of_a_run_interrupted_after_the_migration_are_removed(bootstrapped: Account) -> None:
     for name in ("bootstrap.tfstate", "bootstrap.tfstate.backup"):
         (sources(bootstrapped) / name).write_bytes(state(bootstrapped.aws))
     done = run(bootstrapped)

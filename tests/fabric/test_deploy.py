@@ -1,4 +1,4 @@
-"""`make deploy ENV=local`, from an interrupted first try on. In this order; `test_destroy` comes last."""
+"""`make deploy ENV=local`, starting with an interrupted first try. In this order; `test_destroy` comes last."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ import json
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from ollama_gpu import contract
-from ollama_gpu.cost import estimate
-from ollama_gpu.lab import handles
-from ollama_gpu.paths import locate
+from ollama_gpu.core import contract
+from ollama_gpu.core.paths import Paths, locate
+from ollama_gpu.environment import settings
+from ollama_gpu.local.lab import control_client, follower
+from ollama_gpu.planning import resources
 from ollama_gpu.terraform import values
 from tests.fabric.driver import ROOT, Driver, Run, wait_for
-from tests.fabric.paid import disagreements
+from tests.fabric.paid import unknown
 
 AGREED = contract.load(locate().contract)
 STATE = {"Bucket": AGREED.state_bucket("123456789012", "us-east-1"), "Key": "local/terraform.tfstate"}
 LOCK = {**STATE, "Key": STATE["Key"] + ".tflock"}
 
 
-def test_ctrl_c_during_apply_ends_with_130_and_says_what_happens(interrupted: Run) -> None:
-    assert interrupted.status == 130
+def test_ctrl_c_during_apply_exits_with_130_and_mentions_the_lock(interrupted: Run) -> None:
+    assert interrupted.status == 130, interrupted.err
     assert "Traceback" not in interrupted.err
     assert "lock" in interrupted.err.lower()
 
@@ -40,7 +41,7 @@ def test_a_deploy_after_the_interruption_completes(deployed: dict[str, Any]) -> 
     assert set(deployed["fleets"]) == {"interactive", "batch"}
 
 
-def test_instances_find_the_release_that_was_deployed(deployed: dict[str, Any], aws: Any) -> None:
+def test_instances_can_fetch_the_deployed_release(deployed: dict[str, Any], aws: Any) -> None:
     template = deployed["fleets"]["interactive"]["launch_template"]
     versions = aws("ec2").describe_launch_template_versions(
         LaunchTemplateId=template["id"], Versions=[str(template["latest_version"])]
@@ -58,37 +59,40 @@ def test_a_second_plan_is_empty(driver: Driver, deployed: dict[str, Any]) -> Non
     assert plan.json["changes"] is False, plan.json
 
 
-def test_a_second_deploy_changes_nothing_in_the_fabric_and_ends_a_lab_that_runs(
+def test_a_second_deploy_changes_nothing_and_stops_a_running_lab(
     driver: Driver, deployed: dict[str, Any], endpoint: str, aws: Any
 ) -> None:
     before = len(driver.logs("apply"))
     targets = deployed["target_group_arns"]["interactive"]
-    with lab_that_runs(driver, endpoint) as follower:
-        assert "initial" in target_states(aws, targets), "the embedded AWS does not know of a lab"
+    with running_lab(driver, endpoint) as process:
+        assert "initial" in target_states(aws, targets), "the embedded AWS was not told about the lab"
         again = driver.run("deploy", "--env", "local", "--no-lab", "--json")
         assert again.status == 0, again.err
-        wait_for(lambda: follower.poll() is not None, "the follower's end", 5)
+        wait_for(lambda: process.poll() is not None, "the follower's end", 5)
     assert set(target_states(aws, targets)) == {"healthy"}
     assert again.json == deployed
     assert len(driver.logs("apply")) == before, "Terraform applied although the plan was empty"
 
 
 @contextmanager
-def lab_that_runs(driver: Driver, endpoint: str) -> Iterator[subprocess.Popen[str]]:
-    """What a deploy with LAB=on leaves but for its containers: a follower by its lock, and the word of a world."""
+def running_lab(driver: Driver, endpoint: str) -> Iterator[subprocess.Popen[str]]:
+    """Simulate a deploy with LAB=on, without containers: a recorded follower process, and a registered lab."""
     folder = driver.work / "lab" / "local"
     folder.mkdir(parents=True)
-    script = "import signal, sys; from pathlib import Path; from ollama_gpu.lab.follower import Follower\n"
-    script += "with Follower(Path(sys.argv[1])).living(): print('lives', flush=True); signal.pause()"
-    command = [sys.executable, "-c", script, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    script = "import signal; print('lives', flush=True); signal.pause()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, follower.MODULE], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout
         assert process.stdout.readline() == "lives\n"
-        handles.say_world(endpoint, present=True)
+        record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
+        (folder / "follow.json").write_text(json.dumps(record))
+        assert follower.Follower(folder).running() == process.pid
+        control_client.set_lab_present(endpoint, present=True)
         try:
             yield process
         finally:
-            handles.say_world(endpoint, present=False)
+            control_client.set_lab_present(endpoint, present=False)
             process.kill()
 
 
@@ -124,7 +128,7 @@ def test_env_points_any_sdk_at_the_environment(driver: Driver, deployed: dict[st
     assert done.stdout.strip() == "2", "two fleets"
 
 
-def test_no_secret_value_is_in_state_logs_or_any_file_of_the_driver(driver: Driver, aws: Any) -> None:
+def test_no_secret_value_is_in_the_state_or_the_drivers_files(driver: Driver, aws: Any) -> None:
     secrets = [
         aws("secretsmanager").get_secret_value(SecretId=AGREED.secret(key, "local"))["SecretString"]
         for key in AGREED.secrets
@@ -133,7 +137,7 @@ def test_no_secret_value_is_in_state_logs_or_any_file_of_the_driver(driver: Driv
         inner for value in secrets for inner in (json.loads(value).values() if value.startswith("{") else [value])
     ]
     passwords = [needle for needle in needles if len(needle) >= 24 and "@" not in needle]
-    assert len(passwords) >= 4  # and one more once the sign-on has got its own
+    assert len(passwords) >= 4  # one more when sign-on is configured
     state = aws("s3").get_object(**STATE)["Body"].read().decode()
     files = [
         path.read_text(errors="ignore")
@@ -145,7 +149,7 @@ def test_no_secret_value_is_in_state_logs_or_any_file_of_the_driver(driver: Driv
         assert not any(password in text for text in files)
 
 
-def test_the_cache_demands_its_token(aws: Any, deployed: dict[str, Any]) -> None:
+def test_the_cache_requires_a_token(aws: Any, deployed: dict[str, Any]) -> None:
     group = aws("elasticache").describe_replication_groups(ReplicationGroupId=deployed["cache_replication_group_id"])
     assert group["ReplicationGroups"][0]["AuthTokenEnabled"] is True
     assert group["ReplicationGroups"][0]["TransitEncryptionEnabled"] is True
@@ -169,10 +173,10 @@ def test_every_taggable_resource_carries_project_environment_manager_and_release
     for resource in state["resources"]:
         for instance in resource["instances"] if resource["mode"] == "managed" else ():
             attributes = instance["attributes"]
-            if "tags_all" in attributes:  # the provider gives it to every resource that AWS can tag
+            if "tags_all" in attributes:  # the provider sets it on every taggable resource
                 judge(resource["type"], attributes["tags_all"] or {})
                 judged += 1
-            # what these launch is tagged by them, for default_tags do not reach it
+            # Instances and volumes get their tags from the template and the group: default_tags do not reach them.
             for made in attributes.get("tag_specifications", ()):
                 judge(f"{made['resource_type']} of a template", made["tags"])
             if resource["type"] == "aws_autoscaling_group":
@@ -185,32 +189,28 @@ def test_every_taggable_resource_carries_project_environment_manager_and_release
             judge(instance["InstanceId"], tags)
             assert AGREED.tags["fleet"] in tags
     assert wrong == []
-    assert len(releases) == 1, "one release made all of it"
+    assert len(releases) == 1, "all resources are from one release"
     assert None not in releases
 
 
-def test_the_cost_estimate_counts_what_is_there_and_every_metric_that_an_alarm_reads(
-    aws: Any, deployed: dict[str, Any]
+def test_cost_estimate_counts_the_resources_of_the_deployed_state(
+    driver: Driver, aws: Any, deployed: dict[str, Any]
 ) -> None:
     state = json.loads(aws("s3").get_object(**STATE)["Body"].read())
-    managed = [resource for resource in state["resources"] if resource["mode"] == "managed"]
-    counts = Counter({resource["type"]: 0 for resource in managed})
-    for resource in managed:
-        counts[resource["type"]] += len(resource["instances"])
-    where = locate()
-    found = values.read(where.terraform / "variables.tf", where.environments / "local.tfvars")
-    assert disagreements(counts, found, AGREED) == {}
-    alarms = [
-        instance["attributes"]
-        for resource in managed
-        if resource["type"] == "aws_cloudwatch_metric_alarm"
+    there = [
+        (resource["type"], instance["attributes"])
+        for resource in state["resources"]
+        if resource["mode"] == "managed"
         for instance in resource["instances"]
     ]
-    read = sum(sum(bool(query["metric"]) for query in alarm["metric_query"]) or 1 for alarm in alarms)
-    assert read == estimate.alarm_metrics(found)
+    paths = Paths(locate().repository, driver.work)
+    environment = settings.load(paths, "local")
+    found = values.read(paths.terraform / "variables.tf", environment.variables_file)
+    assert resources.of(there) == resources.load(paths, environment, found, print)
+    assert unknown(kind for kind, _ in there) == []
 
 
-def test_a_lock_that_somebody_holds_is_named_and_can_be_released(driver: Driver, aws: Any) -> None:
+def test_a_lock_held_by_another_user_is_named_and_can_be_released(driver: Driver, aws: Any) -> None:
     held = {
         "ID": "6a3e54a1-6f6f-4f9e-9a3b-9f0c7c1f2d11",
         "Operation": "OperationTypeApply",
@@ -234,7 +234,7 @@ def test_a_lock_that_somebody_holds_is_named_and_can_be_released(driver: Driver,
 def test_ctrl_c_during_plan_leaves_no_lock(driver: Driver, aws: Any, deployed: dict[str, Any]) -> None:
     before = driver.logs("plan")
     process = driver.start("plan", "--env", "local")
-    wait_for(  # by name, not by number: old logs are removed as new ones come
+    wait_for(  # by name, not by number: old logs are deleted when new ones appear
         lambda: any('"refresh_start"' in log.read_text() for log in driver.logs("plan") if log not in before),
         "the plan to begin",
         60,
@@ -247,7 +247,7 @@ def test_ctrl_c_during_plan_leaves_no_lock(driver: Driver, aws: Any, deployed: d
         aws("s3").head_object(**LOCK)
 
 
-def test_an_instance_that_dies_is_replaced_and_its_target_goes(aws: Any, deployed: dict[str, Any]) -> None:
+def test_a_dead_instance_is_replaced_and_its_target_removed(aws: Any, deployed: dict[str, Any]) -> None:
     group = deployed["fleets"]["interactive"]["group_name"]
 
     def members() -> set[str]:

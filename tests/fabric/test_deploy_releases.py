@@ -1,4 +1,4 @@
-"""What follows a first deploy: another release, one that fails, the way back, a broken state. In this order."""
+"""After the first deploy: a second release, a failing one, a rollback, a broken state. In this order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ollama_gpu import contract
-from ollama_gpu.paths import locate
+from ollama_gpu.core import contract
+from ollama_gpu.core.paths import locate
 from tests.fabric import checkout
 from tests.fabric.driver import Driver, Run
 
@@ -23,7 +23,7 @@ VARIABLES = "terraform/environments/local.tfvars"
 
 
 class Fleet:
-    """The interactive fleet as AWS has it."""
+    """The interactive fleet in AWS."""
 
     def __init__(self, aws: Any, deployed: dict[str, Any]) -> None:
         self._asg, self._ec2 = aws("autoscaling"), aws("ec2")
@@ -37,8 +37,8 @@ class Fleet:
     def refreshes(self) -> list[Any]:
         return list(self._asg.describe_instance_refreshes(AutoScalingGroupName=self.name)["InstanceRefreshes"])
 
-    def told(self, version: str) -> Any:
-        """What the instances of a template version are told of themselves."""
+    def user_data_settings(self, version: str) -> Any:
+        """The settings in the user data of a template version."""
         answer = self._ec2.describe_launch_template_versions(LaunchTemplateId=self.template, Versions=[version])
         user_data = base64.b64decode(answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]["UserData"]).decode()
         return json.loads(next(line for line in user_data.splitlines() if line.startswith("{")))
@@ -50,14 +50,14 @@ def fleet(aws: Any, deployed: dict[str, Any]) -> Fleet:
 
 
 @pytest.fixture(scope="module")
-def colleague(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Driver:
+def other_checkout(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Driver:
     """The same environment, deployed from another checkout."""
     return replace(driver, tree=checkout.make(tmp_path_factory.mktemp("checkout")))
 
 
 @pytest.fixture(scope="module")
 def other_image(aws: Any, deployed: dict[str, Any]) -> str:
-    """A newly baked image, which is to say another one, published for the next deploy."""
+    """Another image, published for the next deploy as after a bake."""
     image = aws("ec2").register_image(
         Name="another",
         Architecture="x86_64",
@@ -69,76 +69,76 @@ def other_image(aws: Any, deployed: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def second(colleague: Driver, other_image: str) -> Run:
-    """A deploy from there, with that image and with a variable changed that instances are told."""
-    checkout.change(colleague.tree, VARIABLES, "min_size       = 2", "min_size       = 2\n    drain_seconds  = 97")
-    return colleague.run("deploy", "--env", "local", "--no-lab", "--json", seconds=900)
+def second_deploy(other_checkout: Driver, other_image: str) -> Run:
+    """A deploy from the other checkout, with the other image and a changed variable of the user data."""
+    checkout.change(other_checkout.tree, VARIABLES, "min_size       = 2", "min_size       = 2\n    drain_seconds  = 97")
+    return other_checkout.run("deploy", "--env", "local", "--no-lab", "--json", seconds=900)
 
 
 def releases(driver: Driver) -> list[Any]:
     return list(driver.run("releases", "--env", "local", "--json").json)
 
 
-def test_the_first_deploy_rolled_nothing_and_is_on_record(
+def test_the_first_deploy_starts_no_refresh_and_is_recorded(
     driver: Driver, fleet: Fleet, deployed: dict[str, Any]
 ) -> None:
     assert fleet.refreshes() == []
-    # The interrupted try may have come to an end of its own kind before; repeated deploys of the same add nothing.
+    # The interrupted try may have ended before; repeated deploys of the same release add no record.
     assert [record["outcome"] for record in releases(driver)] == ["deployed", "interrupted"]
     assert releases(driver)[0]["image"] == deployed["image_id"]
 
 
-def test_a_new_image_and_variable_reach_every_instance_by_a_refresh(
-    second: Run, fleet: Fleet, driver: Driver, other_image: str
+def test_a_refresh_brings_a_new_image_and_variable_to_every_instance(
+    second_deploy: Run, fleet: Fleet, driver: Driver, other_image: str
 ) -> None:
-    assert second.status == 0, second.err
-    assert second.json["image_id"] == other_image
+    assert second_deploy.status == 0, second_deploy.err
+    assert second_deploy.json["image_id"] == other_image
     (refresh,) = fleet.refreshes()
-    version = str(second.json["fleets"]["interactive"]["launch_template"]["latest_version"])
+    version = str(second_deploy.json["fleets"]["interactive"]["launch_template"]["latest_version"])
     assert refresh["Status"] == "Successful"
     assert (refresh["Preferences"]["MinHealthyPercentage"], refresh["Preferences"]["AutoRollback"]) == (100, True)
-    assert f"to version {version}: InProgress" in second.err, "nobody was shown how it goes"
+    assert f"to version {version}: InProgress" in second_deploy.err, "the progress was not shown"
     assert fleet.versions() == Counter({version: 2})
-    assert fleet.told(version)["drain_seconds"] == 97
+    assert fleet.user_data_settings(version)["drain_seconds"] == 97
     newest = releases(driver)[0]
     assert (newest["outcome"], newest["templates"]["interactive"]) == ("deployed", version)
 
 
-def test_a_change_that_terraform_cannot_apply_fails_and_no_instance_follows_it(
-    second: Run, colleague: Driver, fleet: Fleet
+def test_no_instance_follows_a_change_that_terraform_cannot_apply(
+    second_deploy: Run, other_checkout: Driver, fleet: Fleet
 ) -> None:
     before = fleet.versions()
-    checkout.change(colleague.tree, VARIABLES, "drain_seconds  = 97", "drain_seconds  = 50")
-    (colleague.tree / "terraform" / "bad.tf").write_text(
+    checkout.change(other_checkout.tree, VARIABLES, "drain_seconds  = 97", "drain_seconds  = 50")
+    (other_checkout.tree / "terraform" / "bad.tf").write_text(
         'resource "aws_iam_role_policy_attachment" "bad" {\n'
         '  role       = "nobody-has-this-role"\n'
         '  policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"\n'
         "}\n"
     )
-    failed = colleague.run("deploy", "--env", "local", "--no-lab", seconds=900)
+    failed = other_checkout.run("deploy", "--env", "local", "--no-lab", seconds=900)
     assert failed.refused("nobody-has-this-role not found")
-    newest = releases(colleague)[0]
+    newest = releases(other_checkout)[0]
     assert (newest["outcome"], "nobody-has-this-role" in newest["cause"]) == ("failed", True)
     assert fleet.versions() == before
     assert len(fleet.refreshes()) == 1
 
 
-def test_a_rollback_brings_a_release_back_from_its_own_tree_and_rolls_to_it(
-    second: Run, driver: Driver, fleet: Fleet, deployed: dict[str, Any], aws: Any
+def test_a_rollback_deploys_an_earlier_release_from_its_own_tree(
+    second_deploy: Run, driver: Driver, fleet: Fleet, deployed: dict[str, Any], aws: Any
 ) -> None:
-    """Ctrl-C in the middle of it, as from somebody who has seen enough: the rollout goes on, and can be followed."""
+    """Ctrl-C in the middle of the rollback: the rollout continues, and can be followed."""
     first = releases(driver)[2]
     assert first["outcome"] == "deployed"
     process = driver.start("rollback", str(first["number"]), "--env", "local")
     assert process.stderr is not None
-    said = []
+    lines = []
     for line in process.stderr:
-        said.append(line)
+        lines.append(line)
         if "rollout: interactive" in line and "InProgress" in line:
             process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130, "".join(said)
-    assert "ollama-gpu rollout follow --env local" in "".join(said[-4:])
-    assert "Traceback" not in "".join(said)
+    assert process.wait(60) == 130, "".join(lines)
+    assert "ollama-gpu rollout follow --env local" in "".join(lines[-4:])
+    assert "Traceback" not in "".join(lines)
     assert [releases(driver)[0]["outcome"], fleet.refreshes()[0]["Status"]] == ["rolling out", "InProgress"]
     followed = driver.run("rollout", "follow", "--env", "local", seconds=600)
     assert followed.status == 0, followed.err
@@ -149,12 +149,12 @@ def test_a_rollback_brings_a_release_back_from_its_own_tree_and_rolls_to_it(
     outputs = driver.make("outputs", "ENV=local", "JSON=1").json
     version = str(outputs["fleets"]["interactive"]["launch_template"]["latest_version"])
     assert fleet.versions() == Counter({version: 2})
-    assert fleet.told(version)["drain_seconds"] == 110
+    assert fleet.user_data_settings(version)["drain_seconds"] == 110
     assert (outputs["release"], outputs["image_id"]) == (first["release"], deployed["image_id"])
     assert aws("ssm").get_parameter(Name=IMAGE)["Parameter"]["Value"] == deployed["image_id"]
 
 
-def test_the_difference_between_two_releases_is_told(driver: Driver, second: Run) -> None:
+def test_releases_diff_shows_the_changes_and_the_failure(driver: Driver, second_deploy: Run) -> None:
     bad, served = (record["number"] for record in releases(driver)[1:3])
     found = driver.run("releases", "diff", str(served), str(bad), "--env", "local").out
     assert "-    drain_seconds  = 97" in found
@@ -162,19 +162,19 @@ def test_the_difference_between_two_releases_is_told(driver: Driver, second: Run
     assert "nobody-has-this-role" in found
 
 
-def test_the_last_step_of_an_interrupted_restore_can_be_run_alone(driver: Driver, second: Run) -> None:
+def test_the_last_step_of_an_interrupted_restore_can_run_alone(driver: Driver, second_deploy: Run) -> None:
     settled = driver.run("restore", "--env", "local", "--settle", "--yes")
     assert settled.status == 0, settled.err
     assert driver.run("plan", "--env", "local", "--json").json["changes"] is False
 
 
-def test_a_state_that_is_truncated_and_one_that_is_deleted_are_refused_and_brought_back(
-    driver: Driver, aws: Any, second: Run
+def test_a_truncated_or_deleted_state_is_refused_and_can_be_restored(
+    driver: Driver, aws: Any, second_deploy: Run
 ) -> None:
     s3 = aws("s3")
     whole = s3.get_object(**STATE)["Body"].read()
     s3.put_object(**STATE, Body=whole[: len(whole) // 2])
-    assert driver.run("deploy", "--env", "local", "--no-lab").refused("no JSON", "ollama-gpu state list")
+    assert driver.run("deploy", "--env", "local", "--no-lab").refused("not valid JSON", "ollama-gpu state list")
     restore(driver)
     s3.delete_object(**STATE)
     assert driver.run("deploy", "--env", "local", "--no-lab").refused("deleted on", "ollama-gpu state list")
@@ -185,7 +185,7 @@ def test_a_state_that_is_truncated_and_one_that_is_deleted_are_refused_and_broug
 
 
 def restore(driver: Driver) -> None:
-    """Bring the newest sound version back; without the environment's name that is refused."""
+    """Restore the newest intact version; first check that this requires the environment's name."""
     versions = driver.run("state", "list", "--env", "local", "--json").json
     assert versions[0]["problem"]
     sound = next(version for version in versions if not version["problem"])

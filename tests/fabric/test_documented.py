@@ -1,4 +1,4 @@
-"""Commands of the documents that no other test runs: what reads an environment, and what is given on standard input."""
+"""Documented commands that no other test runs: read-only commands, and one that reads standard input."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from tests.fabric.driver import COMMAND, ROOT, Driver, Run
 
 
-def test_the_machine_is_fit(driver: Driver) -> None:
+def test_the_doctor_finds_no_failure(driver: Driver) -> None:
     rows = {row["what"]: row["state"] for row in driver.run("doctor", "--env", "local", "--json").json}
     assert rows["Terraform"] == "ok"
     assert "failed" not in rows.values()
 
 
-def test_preflight_passes_with_the_remedy_of_each_row(driver: Driver, deployed: dict[str, Any]) -> None:
+def test_preflight_passes_and_every_warning_has_a_remedy(driver: Driver, deployed: dict[str, Any]) -> None:
     done = driver.run("preflight", "--env", "local", "--json")
     assert done.status == 0, done.err
     assert all(row["remedy"] for row in done.json if row["state"] == "warning")
@@ -23,15 +23,15 @@ def test_preflight_passes_with_the_remedy_of_each_row(driver: Driver, deployed: 
 
 
 def test_the_administrator_can_be_read(driver: Driver, aws: Any, deployed: dict[str, Any]) -> None:
-    told = driver.run("administrator", "--env", "local", "--json").json
+    result = driver.run("administrator", "--env", "local", "--json").json
     kept = json.loads(aws("secretsmanager").get_secret_value(SecretId="ollama-gpu/local/administrator")["SecretString"])
-    assert told["password"] == kept["password"]
-    assert told["email"] in driver.run("administrator", "--env", "local").out
+    assert result["password"] == kept["password"]
+    assert result["email"] in driver.run("administrator", "--env", "local").out
 
 
-def test_a_rollout_is_told_of_and_there_is_none_to_follow_or_cancel(driver: Driver, deployed: dict[str, Any]) -> None:
-    told = driver.make("rollout", "ENV=local", "JSON=1").json
-    assert (told["interactive"]["due"], sum(told["interactive"]["instances_by_version"].values())) == (False, 2)
+def test_rollout_reports_that_none_is_due_or_under_way(driver: Driver, deployed: dict[str, Any]) -> None:
+    result = driver.make("rollout", "ENV=local", "JSON=1").json
+    assert (result["interactive"]["due"], sum(result["interactive"]["instances_by_version"].values())) == (False, 2)
     for what in ("follow", "cancel"):
         done = driver.make("rollout", "ENV=local", f"DO={what}")
         assert done.status == 0, done.err
@@ -46,7 +46,9 @@ def test_a_backup_is_made_and_listed(driver: Driver, deployed: dict[str, Any]) -
     assert str(made.json["backup"]) in listed.out
 
 
-def test_the_clients_secret_is_kept_from_standard_input(driver: Driver, aws: Any, deployed: dict[str, Any]) -> None:
+def test_sign_on_stores_the_client_secret_from_standard_input(
+    driver: Driver, aws: Any, deployed: dict[str, Any]
+) -> None:
     def sign_on(given: str) -> Run:
         done = subprocess.run(
             [str(COMMAND), "sign-on", "--env", "local"],

@@ -1,4 +1,4 @@
-"""dev, staging and prod as they are shipped: each plans on a bootstrapped account, and none touches another."""
+"""The shipped environments dev, staging and prod: each plans on a bootstrapped account, and none affects another."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from typing import Any
 
 import pytest
 
-from ollama_gpu import contract, environments, images, leftovers, preflight
-from ollama_gpu.aws import Aws
-from ollama_gpu.context import Context
-from ollama_gpu.embedded_aws.process import environment_variables
-from ollama_gpu.errors import UserError
-from ollama_gpu.fabric import Fabric, SavedPlan, terraform_environment
-from ollama_gpu.paths import Paths, locate
-from ollama_gpu.progress import NoProgress
-from ollama_gpu.releases import Release
-from ollama_gpu.review import holds_data
+from ollama_gpu.core import contract
+from ollama_gpu.core.aws import Aws
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.core.paths import Paths, locate
+from ollama_gpu.environment import images, settings
+from ollama_gpu.environment.context import Context
+from ollama_gpu.environment.embedded_aws import environment_variables
+from ollama_gpu.fabric import leftovers, preflight
+from ollama_gpu.fabric.fabric import Fabric, SavedPlan, terraform_environment
+from ollama_gpu.planning import resources
+from ollama_gpu.releases.release import Release
 from ollama_gpu.terraform import values
+from ollama_gpu.terraform.progress import NoProgress
+from ollama_gpu.terraform.review import holds_data
 from tests.fabric.conftest import Account
-from tests.fabric.paid import disagreements
+from tests.fabric.paid import unknown
 
 AGREED = contract.load(locate().contract)
 SHIPPED = ("dev", "staging", "prod")
@@ -38,23 +41,23 @@ NAMED_WITHIN_ANOTHER = {
     *("aws_autoscaling_lifecycle_hook", "aws_autoscaling_policy", "aws_iam_role_policy"),
     "aws_backup_restore_testing_selection",
 }
-"""Whose names are unique within a group, a role or a plan."""
-OF_THE_ACCOUNT = {
+"""Their names are unique only within a group, a role or a plan."""
+ACCOUNT_WIDE = {
     *("aws_ebs_encryption_by_default", "aws_ebs_default_kms_key", "aws_s3_account_public_access_block"),
     *("aws_backup_region_settings", "aws_backup_global_settings", "aws_ec2_instance_metadata_defaults"),
     *("aws_iam_account_password_policy", "aws_iam_account_alias", "aws_iam_service_linked_role"),
     *("aws_ssm_service_setting", "aws_guardduty_detector", "aws_securityhub_account"),
 }
-"""What an account and region has once, so that no environment may own it."""
+"""Settings that exist once per account and region, so that no environment may manage them."""
 
 
 def context(account: Account, name: str) -> Context:
-    """The context of an environment whose AWS is the bootstrapped one, as `make env` would point a shell at it."""
+    """The context of an environment in the bootstrapped AWS, as `make env` would configure a shell."""
     where = Paths(locate().repository, account.driver.work)
     variables = environment_variables(account.endpoint, account.aws.region)
     return Context(
         where,
-        environments.load(where, name),
+        settings.load(where, name),
         AGREED,
         account.aws,
         exports={key: value for key, value in variables.items() if value is not None},
@@ -64,7 +67,7 @@ def context(account: Account, name: str) -> Context:
 
 @pytest.fixture(scope="module")
 def account(bootstrapped: Account) -> Account:
-    """The bootstrapped account with what the shipped variables name: a zone each, an image, and a model set."""
+    """The bootstrapped account with the resources that the shipped variables name: zones, images and model sets."""
     names = ("gemma3:4b", "nomic-embed-text:latest")
     models = json.dumps({"models": [{"name": name, "digest": "sha256:" + "0" * 64} for name in names]})
     stock = bootstrapped.aws.ssm.get_parameter(Name=images.STOCK_PARAMETER)["Parameter"]["Value"]
@@ -116,12 +119,12 @@ def test_the_configuration_is_valid(account: Account) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_preflight_finds_nothing_in_the_way_of_the_shipped_variables(account: Account, name: str) -> None:
-    rows = preflight.run(context(account, name).environment, AGREED, account.aws)
+def test_preflight_passes_with_the_shipped_variables(account: Account, name: str) -> None:
+    rows = preflight.run(context(account, name))
     assert [row for row in rows if row.state in ("failed", "warning")] == []
 
 
-def test_a_lock_on_prod_stops_prod_and_nobody_else(account: Account, planned: Planned) -> None:
+def test_a_lock_on_prod_blocks_prod_only(account: Account, planned: Planned) -> None:
     with held_lock(account.aws, context(account, "prod").environment.state_key):
         with pytest.raises(UserError, match="maria@ops"):
             planned("prod")
@@ -148,17 +151,21 @@ def test_no_shipped_environment_has_a_batch_fleet(planned: Planned, name: str) -
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_cost_estimate_counts_what_is_planned_and_knows_every_kind_of_resource(
+def test_cost_estimate_plans_the_same_resources_as_a_deploy_and_knows_every_type(
     account: Account, planned: Planned, name: str
 ) -> None:
-    where = context(account, name).paths
-    found = values.read(where.terraform / "variables.tf", where.environments / f"{name}.tfvars")
-    created = (change.resource_type for change in planned(name).review.changes if change.action == "create")
-    assert disagreements(Counter(created), found, AGREED) == {}
+    inside = context(account, name)
+    file = inside.environment.variables_file
+    found = values.read(inside.paths.terraform / "variables.tf", file)
+    estimated = Counter(kind for kind, _ in resources.plan(inside.paths, file, found))
+    assert estimated == Counter(
+        change.resource_type for change in planned(name).review.changes if change.action == "create"
+    )
+    assert unknown(estimated) == []
 
 
 @pytest.mark.parametrize(("name", "on_demand_percentage"), [("staging", 50), ("prod", 100)])
-def test_spot_is_half_of_what_staging_adds_to_its_base_and_none_of_prod(
+def test_staging_uses_spot_for_half_above_its_base_and_prod_none(
     account: Account, planned: Planned, name: str, on_demand_percentage: int
 ) -> None:
     group = resource(account, planned(name), name, 'module.fleet["interactive"].aws_autoscaling_group.this')
@@ -176,7 +183,7 @@ def resource(account: Account, plan: SavedPlan, name: str, address: str) -> dict
 
 
 def shown(account: Account, plan: SavedPlan, name: str) -> list[dict[str, Any]]:
-    """The resources of a saved plan with their changes, as Terraform shows them."""
+    """The resources of a saved plan with their changes, from `terraform show`."""
     inside = context(account, name)
     added = {key: value for key, value in terraform_environment(inside).items() if value is not None}
     done = subprocess.run(
@@ -191,14 +198,14 @@ def shown(account: Account, plan: SavedPlan, name: str) -> list[dict[str, Any]]:
     return changes
 
 
-def test_no_two_environments_of_an_account_claim_the_same(account: Account, planned: Planned) -> None:
-    """A name is an account's once, and so is a bucket's policy or notification and a setting of the whole account."""
+def test_no_two_environments_of_an_account_claim_the_same_name_or_setting(account: Account, planned: Planned) -> None:
+    """Names are unique in an account, and so are a bucket's policy and notification, and account-wide settings."""
     claimed: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for name in SHIPPED:
         for each in shown(account, planned(name), name):
             if each["mode"] != "managed":
                 continue
-            assert each["type"] not in OF_THE_ACCOUNT, each["address"]
+            assert each["type"] not in ACCOUNT_WIDE, each["address"]
             for key in NAMES & set(each["change"]["after"]):
                 value = each["change"]["after"][key]
                 if isinstance(value, str) and value and each["type"] not in NAMED_WITHIN_ANOTHER:
@@ -208,12 +215,12 @@ def test_no_two_environments_of_an_account_claim_the_same(account: Account, plan
     assert not twice, twice
 
 
-def test_each_environment_has_a_state_and_a_working_folder_of_its_own(account: Account, planned: Planned) -> None:
+def test_each_environment_has_a_separate_state_and_working_folder(account: Account, planned: Planned) -> None:
     assert len({context(account, name).environment.state_key for name in SHIPPED}) == len(SHIPPED)
     assert len({planned(name).path.parent for name in SHIPPED}) == len(SHIPPED)
 
 
-def test_planning_leaves_no_state_no_lock_and_no_resource(account: Account, planned: Planned) -> None:
+def test_planning_leaves_no_state_lock_or_resource(account: Account, planned: Planned) -> None:
     for name in SHIPPED:
         planned(name)
     bucket = AGREED.state_bucket(account.aws.identity.account, account.aws.region)
@@ -221,8 +228,8 @@ def test_planning_leaves_no_state_no_lock_and_no_resource(account: Account, plan
     assert keys == [AGREED.state["bootstrap_key"]]
     for name in SHIPPED:
         given = {f"parameter {AGREED.parameter(key, name)}" for key in ("image", "models")}
-        assert set(leftovers.find(name, AGREED, account.aws)) == given
+        assert set(leftovers.find(context(account, name))) == given
 
 
-def test_a_saved_plan_can_be_read_by_its_owner_only(planned: Planned) -> None:
+def test_only_the_owner_can_read_a_saved_plan(planned: Planned) -> None:
     assert {oct(planned(name).path.stat().st_mode & 0o777) for name in SHIPPED} == {"0o600"}

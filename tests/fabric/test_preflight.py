@@ -1,4 +1,4 @@
-"""What preflight refuses on a real embedded AWS, and that the same thing put right passes."""
+"""Preflight on a real embedded AWS: it refuses each problem, and passes once the problem is fixed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ollama_gpu import contract, environments, images, preflight
-from ollama_gpu.aws import Aws
-from ollama_gpu.checks import Check
-from ollama_gpu.context import Context
-from ollama_gpu.embedded_aws.process import EmbeddedAws
-from ollama_gpu.environments import Environment, Variables
-from ollama_gpu.errors import UserError
-from ollama_gpu.fabric import Fabric
-from ollama_gpu.paths import Paths, locate
-from ollama_gpu.progress import NoProgress
+from ollama_gpu.core import contract
+from ollama_gpu.core.aws import Aws
+from ollama_gpu.core.checks import Check
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.core.paths import Paths, locate
+from ollama_gpu.environment import images, settings
+from ollama_gpu.environment.context import Context
+from ollama_gpu.environment.embedded_aws import EmbeddedAws
+from ollama_gpu.environment.settings import Environment
+from ollama_gpu.fabric import preflight
+from ollama_gpu.fabric.fabric import Fabric
+from ollama_gpu.terraform.progress import NoProgress
+from tests import contexts
+from tests.contexts import context_of
 from tests.fabric.driver import wait_for
 
 REGION = "us-east-1"
@@ -39,21 +43,23 @@ DOMAIN = {"name": "chat.example.org", "zone": "example.org"}
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """An account in which nobody has done anything yet."""
+    """An empty account."""
     server = EmbeddedAws(tmp_path_factory.mktemp("embedded-aws"), REGION)
     yield Aws(REGION, server.start().url)
     server.stop()
 
 
 def environment(*types: str, max_size: int = 2, **variables: Any) -> Environment:
-    """prod with other variables; its interactive fleet has the types given."""
+    """prod with other variables; its interactive fleet has the given types."""
     fleet = {"instance_types": list(types or ("g5.xlarge",)), "min_size": 2, "max_size": max_size}
-    values = {"environment": "prod", "region": REGION, "fleets": {"interactive": fleet}, **variables}
-    return replace(environments.load(locate(), "prod"), variables=Variables.model_validate(values))
+    chosen = contexts.variables(
+        **{"environment": "prod", "region": REGION, "fleets": {"interactive": fleet}} | variables
+    )
+    return replace(settings.load(locate(), "prod"), variables=chosen)
 
 
 def refused(check: Check, *words: str) -> bool:
-    """Whether the row failed and says these words, in what was seen or in the remedy."""
+    """Check that the row failed with these words, in its finding or in its remedy."""
     assert check.state == "failed", check
     assert check.remedy, check
     missing = [word for word in words if word not in f"{check.seen} {check.remedy}"]
@@ -70,12 +76,12 @@ def state_bucket(aws: Aws) -> Iterator[str]:
     aws.s3.delete_bucket(Bucket=STATE_BUCKET)
 
 
-def test_a_state_bucket_that_is_missing_is_made_by_bootstrap(aws: Aws) -> None:
-    (row,) = preflight.state(environment(), AGREED, aws)
+def test_a_missing_state_bucket_is_refused_with_bootstrap_as_remedy(aws: Aws) -> None:
+    (row,) = preflight.state(context_of(environment(), AGREED, aws))
     assert refused(row, STATE_BUCKET, "make bootstrap ENV=prod")
 
 
-def test_who_plans_without_preflight_is_told_the_same_by_terraform(aws: Aws, tmp_path: Path) -> None:
+def test_terraform_reports_a_missing_state_bucket_without_preflight_too(aws: Aws, tmp_path: Path) -> None:
     exports = {"AWS_ENDPOINT_URL": str(aws.endpoint), "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     where = Paths(locate().repository, tmp_path)
     fabric = Fabric(Context(where, environment(), AGREED, aws, exports, unset=()), NoProgress())
@@ -84,28 +90,28 @@ def test_who_plans_without_preflight_is_told_the_same_by_terraform(aws: Aws, tmp
     assert "make bootstrap ENV=prod" in caught.value.remedy
 
 
-def test_a_state_bucket_whose_lock_is_free_passes(aws: Aws, state_bucket: str) -> None:
-    rows = preflight.state(environment(), AGREED, aws)
+def test_a_state_bucket_with_a_free_lock_passes(aws: Aws, state_bucket: str) -> None:
+    rows = preflight.state(context_of(environment(), AGREED, aws))
     assert [(row.what, row.state, row.seen) for row in rows] == [
         ("state bucket", "ok", state_bucket),
-        ("state lock", "ok", "free"),
+        ("state lock", "ok", "not locked"),
         ("state", "ok", "none yet"),
     ]
 
 
-def test_a_bucket_named_in_the_backend_file_wins_over_the_contracts(aws: Aws, state_bucket: str) -> None:
+def test_a_bucket_in_the_backend_file_overrides_the_contracts(aws: Aws, state_bucket: str) -> None:
     chosen = environment()
     chosen = replace(chosen, backend={**chosen.backend, "bucket": "states-of-another-team"})
-    assert refused(preflight.state(chosen, AGREED, aws)[0], "states-of-another-team")
+    assert refused(preflight.state(context_of(chosen, AGREED, aws))[0], "states-of-another-team")
 
 
 def lock(aws: Aws, bucket: str, body: bytes, key: str) -> Check:
     aws.s3.put_object(Bucket=bucket, Key=f"{key}.tflock", Body=body)
-    return preflight.state(environment(), AGREED, aws)[1]
+    return preflight.state(context_of(environment(), AGREED, aws))[1]
 
 
-def test_a_held_lock_names_its_holder_and_offers_unlock_with_its_id(aws: Aws, state_bucket: str) -> None:
-    # As Terraform 1.11 writes it.
+def test_a_held_lock_names_its_holder_and_the_unlock_command(aws: Aws, state_bucket: str) -> None:
+    # In the format of Terraform 1.11.
     holder = {
         "ID": "6a3e54a1-6f6f-4f9e-9a3b-9f0c7c1f2d11",
         "Operation": "OperationTypeApply",
@@ -120,33 +126,31 @@ def test_a_held_lock_names_its_holder_and_offers_unlock_with_its_id(aws: Aws, st
     assert f"make unlock ENV=prod LOCK={holder['ID']}" in row.remedy
 
 
-@pytest.mark.parametrize("body", [b"", b"somebody was here", b"\xff\xfe", b"[]", b'"x"', b"null", b"{}"])
-def test_a_lock_that_terraform_cannot_read_either_is_held_and_can_be_deleted(
-    aws: Aws, state_bucket: str, body: bytes
-) -> None:
+@pytest.mark.parametrize("body", [b"", b"not a lock", b"\xff\xfe", b"[]", b'"x"', b"null", b"{}"])
+def test_an_unreadable_lock_is_held_and_can_be_deleted(aws: Aws, state_bucket: str, body: bytes) -> None:
     row = lock(aws, state_bucket, body, environment().state_key)
     assert refused(row, f"aws s3 rm s3://{state_bucket}/prod/terraform.tfstate.tflock")
     assert "make unlock" not in row.remedy, "force-unlock cannot read it"
 
 
-def test_another_environments_lock_is_no_obstacle(aws: Aws, state_bucket: str) -> None:
+def test_another_environments_lock_does_not_matter(aws: Aws, state_bucket: str) -> None:
     assert lock(aws, state_bucket, b"{}", "dev/terraform.tfstate").state == "ok"
 
 
 def test_each_type_names_the_chosen_zones_that_offer_it(aws: Aws) -> None:
     zones = [f"{REGION}a", f"{REGION}b"]
-    rows = preflight.zones(environment("g5.xlarge", "g4dn.xlarge", network={"zones": zones}), aws)
+    rows = preflight.zones(context_of(environment("g5.xlarge", "g4dn.xlarge", network={"zones": zones}), AGREED, aws))
     assert [(row.what, row.state) for row in rows] == [("offered: g4dn.xlarge", "ok"), ("offered: g5.xlarge", "ok")]
     assert all(set(row.seen.split(", ")) <= set(zones) and row.seen for row in rows)
 
 
-def test_a_type_that_the_region_does_not_have(aws: Aws) -> None:
-    bad, good = preflight.zones(environment("g5.xlarge", "g5.huge"), aws)
+def test_a_type_that_the_region_does_not_offer_is_refused(aws: Aws) -> None:
+    bad, good = preflight.zones(context_of(environment("g5.xlarge", "g5.huge"), AGREED, aws))
     assert good.state == "ok"
-    assert refused(bad, f"not in {REGION}", "fleets", "region")
+    assert refused(bad, f"not offered in {REGION}", "fleets", "region")
 
 
-def test_a_type_that_none_of_the_chosen_zones_has(aws: Aws) -> None:
+def test_a_type_that_no_chosen_zone_offers_is_refused(aws: Aws) -> None:
     zones = {zone["ZoneName"] for zone in aws.ec2.describe_availability_zones()["AvailabilityZones"]}
     offerings = aws.ec2.describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["g6e.xlarge"]}]
@@ -154,19 +158,27 @@ def test_a_type_that_none_of_the_chosen_zones_has(aws: Aws) -> None:
     having = {offering["Location"] for offering in offerings}
     lacking = sorted(zones - having)
     assert having
-    assert lacking, "the catalogue has to offer the type in some zones only"
-    (bad,) = preflight.zones(environment("g6e.xlarge", network={"zones": lacking}), aws)
+    assert lacking, "the catalogue must offer the type in some zones only"
+    (bad,) = preflight.zones(context_of(environment("g6e.xlarge", network={"zones": lacking}), AGREED, aws))
     assert refused(bad, f"in {REGION}", lacking[0], "network.zones")
-    (good,) = preflight.zones(environment("g6e.xlarge", network={"zones": [*lacking, min(having)]}), aws)
+    (good,) = preflight.zones(
+        context_of(environment("g6e.xlarge", network={"zones": [*lacking, min(having)]}), AGREED, aws)
+    )
     assert (good.state, good.seen) == ("ok", min(having))
 
 
-def test_the_zones_of_an_existing_network_count(aws: Aws) -> None:
+def existing_network(subnet: str, vpc: str = "vpc-00000000000000000") -> dict[str, Any]:
+    """The variable `network` for an existing VPC with one subnet, which serves every purpose."""
+    ids = {f"{kind}_subnet_ids": [subnet] for kind in ("data", "private", "public")}
+    return {"existing": {**ids, "vpc_id": vpc}}
+
+
+def test_the_zones_of_an_existing_network_are_used(aws: Aws) -> None:
     vpc = aws.ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
     subnet = aws.ec2.create_subnet(VpcId=vpc, CidrBlock="10.7.0.0/24", AvailabilityZone=f"{REGION}c")["Subnet"]
-    existing = {"private_subnet_ids": [subnet["SubnetId"]]}
-    (row,) = preflight.zones(environment("g5.xlarge", network={"existing": existing}), aws)
-    assert row.seen in (f"{REGION}c", f"in {REGION}, but in none of {REGION}c")
+    network = existing_network(subnet["SubnetId"], vpc)
+    (row,) = preflight.zones(context_of(environment("g5.xlarge", network=network), AGREED, aws))
+    assert row.seen in (f"{REGION}c", f"offered in {REGION}, but not in {REGION}c")
 
 
 def batch(*types: str, max_size: int) -> dict[str, Any]:
@@ -174,11 +186,11 @@ def batch(*types: str, max_size: int) -> dict[str, Any]:
     return {"interactive": interactive, "batch": {"instance_types": list(types), "min_size": 0, "max_size": max_size}}
 
 
-def test_a_batch_fleet_counts_only_where_spot_makes_it_exist(aws: Aws) -> None:
+def test_a_batch_fleet_is_checked_only_with_spot_enabled(aws: Aws) -> None:
     with_spot = environment(fleets=batch("p3.huge", max_size=1), spot_enabled=True)
     without = environment(fleets=batch("p3.huge", max_size=1), spot_enabled=False)
-    assert [row.state for row in preflight.zones(with_spot, aws)] == ["ok", "failed"]
-    assert [row.state for row in preflight.zones(without, aws)] == ["ok"]
+    assert [row.state for row in preflight.zones(context_of(with_spot, AGREED, aws))] == ["ok", "failed"]
+    assert [row.state for row in preflight.zones(context_of(without, AGREED, aws))] == ["ok"]
 
 
 def limit(aws: Aws, code: str) -> int:
@@ -188,21 +200,23 @@ def limit(aws: Aws, code: str) -> int:
 @pytest.mark.parametrize(
     ("code", "kind", "vcpus", "spot"),
     [
-        # The catalogue has lost the smaller p3 types; their quota is the same.
+        # The catalogue no longer has the smaller p3 types; their quota is the same.
         ("L-DB2E81BA", "g5.xlarge", 4, False),
         ("L-417A185B", "p3dn.24xlarge", 96, False),
         ("L-3819A6DF", "g4dn.xlarge", 4, True),
         ("L-7212CCBC", "p3dn.24xlarge", 96, True),
     ],
 )
-def test_a_quota_holds_exactly_as_many_instances_as_fit(aws: Aws, code: str, kind: str, vcpus: int, spot: bool) -> None:
+def test_a_quota_is_enough_for_exactly_the_instances_that_fit(
+    aws: Aws, code: str, kind: str, vcpus: int, spot: bool
+) -> None:
     fitting = limit(aws, code) // vcpus
 
     def row(max_size: int) -> Check:
         chosen = environment(kind, max_size=max_size)
         if spot:
             chosen = environment(fleets=batch(kind, max_size=max_size), spot_enabled=True)
-        return next(row for row in preflight.quotas(chosen, aws) if row.what == f"quota {code}")
+        return next(row for row in preflight.quotas(context_of(chosen, AGREED, aws)) if row.what == f"quota {code}")
 
     assert row(fitting).state == "ok"
     needed = (fitting + 1) * vcpus
@@ -215,12 +229,13 @@ def test_a_quota_holds_exactly_as_many_instances_as_fit(aws: Aws, code: str, kin
     )
 
 
-def test_a_quota_that_nothing_needs_is_not_asked_for(aws: Aws) -> None:
-    assert [row.what for row in preflight.quotas(environment("g5.xlarge"), aws)] == ["quota L-DB2E81BA"]
+def test_an_unused_quota_is_not_checked(aws: Aws) -> None:
+    rows = preflight.quotas(context_of(environment("g5.xlarge"), AGREED, aws))
+    assert [row.what for row in rows] == ["quota L-DB2E81BA"]
 
 
 def imported(aws: Aws) -> str:
-    """A certificate of our own making, valid for a month."""
+    """Import a self-signed certificate that is valid for a month."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DOMAIN["name"])])
     now = datetime.datetime.now(datetime.UTC)
@@ -242,10 +257,10 @@ def imported(aws: Aws) -> str:
 
 
 def certificate(aws: Aws, **edge: Any) -> Check:
-    return preflight.certificate(environment(edge=edge), aws)
+    return preflight.certificate(context_of(environment(edge=edge), AGREED, aws))
 
 
-def test_without_certificate_and_domain_both_ways_out_are_named(aws: Aws) -> None:
+def test_without_certificate_and_domain_both_remedies_are_named(aws: Aws) -> None:
     assert refused(certificate(aws), "edge.domain", "edge.certificate_arn")
 
 
@@ -255,11 +270,11 @@ def test_an_issued_certificate_passes(aws: Aws) -> None:
     assert DOMAIN["name"] in row.seen
 
 
-def test_a_certificate_passes_once_its_validation_is_over(aws: Aws) -> None:
+def test_a_certificate_passes_once_it_is_validated(aws: Aws) -> None:
     arns = []
 
     def seen_pending() -> bool:
-        # The embedded AWS validates within a second, so on a busy machine the first look may come too late.
+        # The embedded AWS validates within a second, so on a busy machine the first check can be too late.
         arns.append(aws.acm.request_certificate(DomainName=f"c{len(arns)}.example.org")["CertificateArn"])
         row = certificate(aws, certificate_arn=arns[-1])
         return row.state == "failed" and refused(row, "PENDING_VALIDATION", "Validate")
@@ -268,17 +283,17 @@ def test_a_certificate_passes_once_its_validation_is_over(aws: Aws) -> None:
     wait_for(lambda: certificate(aws, certificate_arn=arns[-1]).state == "ok", "the same one issued", 30)
 
 
-def test_a_certificate_that_does_not_exist(aws: Aws) -> None:
+def test_a_missing_certificate_is_refused(aws: Aws) -> None:
     arn = f"arn:aws:acm:{REGION}:123456789012:certificate/00000000-0000-0000-0000-000000000000"
     assert refused(certificate(aws, certificate_arn=arn), arn, "Correct edge.certificate_arn")
 
 
-def test_a_certificate_of_another_region_cannot_be_used(aws: Aws) -> None:
+def test_a_certificate_of_another_region_is_refused(aws: Aws) -> None:
     arn = imported(replace(aws, region="eu-central-1"))
     assert refused(certificate(aws, certificate_arn=arn), "is in eu-central-1", f"a certificate in {REGION}")
 
 
-def test_what_is_no_arn_at_all(aws: Aws) -> None:
+def test_an_invalid_arn_is_refused(aws: Aws) -> None:
     assert refused(certificate(aws, certificate_arn="mine"), "mine", "edge.certificate_arn")
 
 
@@ -291,7 +306,7 @@ def test_a_domain_needs_its_public_zone_in_this_account(aws: Aws) -> None:
         HostedZoneConfig={"PrivateZone": True},
         VPC={"VPCRegion": REGION, "VPCId": vpc},
     )
-    assert refused(certificate(aws, domain=DOMAIN), "no public Route 53 zone"), "ACM cannot validate in a private one"
+    assert refused(certificate(aws, domain=DOMAIN), "no public Route 53 zone"), "ACM cannot validate in a private zone"
     aws.route53.create_hosted_zone(Name=DOMAIN["zone"], CallerReference="public")
     row = certificate(aws, domain=DOMAIN)
     assert row.state == "ok"
@@ -300,59 +315,59 @@ def test_a_domain_needs_its_public_zone_in_this_account(aws: Aws) -> None:
 
 @pytest.fixture
 def publish(aws: Aws) -> Iterator[Any]:
-    """A function that writes an image's id into prod's parameter, as the bake does."""
+    """A function that writes an image's id to prod's parameter, as the bake does."""
 
     def write(image: str) -> None:
         aws.ssm.put_parameter(Name=IMAGE, Value=image, Type="String", Overwrite=True)
 
     yield write
-    images.forget(environment(), AGREED, aws)
+    images.forget(context_of(environment(), AGREED, aws))
 
 
 def stock(aws: Aws) -> str:
     return aws.ssm.get_parameter(Name=images.STOCK_PARAMETER)["Parameter"]["Value"]
 
 
-def test_no_image_has_been_published(aws: Aws) -> None:
-    assert refused(preflight.image(environment(), AGREED, aws), IMAGE, "make bootstrap ENV=prod", "bake")
+def test_a_missing_image_is_refused(aws: Aws) -> None:
+    assert refused(preflight.image(context_of(environment(), AGREED, aws)), IMAGE, "make bootstrap ENV=prod", "bake")
 
 
 @pytest.mark.parametrize("identifier", ["ami-0123456789abcdef0", "latest"])
-def test_the_published_image_does_not_exist(aws: Aws, publish: Any, identifier: str) -> None:
+def test_a_published_image_that_does_not_exist_is_refused(aws: Aws, publish: Any, identifier: str) -> None:
     publish(identifier)
-    assert refused(preflight.image(environment(), AGREED, aws), identifier, IMAGE)
+    assert refused(preflight.image(context_of(environment(), AGREED, aws)), identifier, IMAGE)
 
 
-def test_the_published_image_is_available(aws: Aws, publish: Any) -> None:
+def test_an_available_image_passes(aws: Aws, publish: Any) -> None:
     publish(stock(aws))
-    row = preflight.image(environment(), AGREED, aws)
+    row = preflight.image(context_of(environment(), AGREED, aws))
     assert row.state == "ok"
     assert stock(aws) in row.seen
     assert IMAGE in row.seen
 
 
-def test_an_image_given_as_a_variable_wins_over_the_published_one(aws: Aws, publish: Any) -> None:
+def test_an_image_variable_overrides_the_published_image(aws: Aws, publish: Any) -> None:
     publish("ami-0123456789abcdef0")
-    row = preflight.image(environment(image_id=stock(aws)), AGREED, aws)
+    row = preflight.image(context_of(environment(image_id=stock(aws)), AGREED, aws))
     assert row.state == "ok"
     assert "image_id" in row.seen
-    gone = preflight.image(environment(image_id="ami-0fedcba9876543210"), AGREED, aws)
+    gone = preflight.image(context_of(environment(image_id="ami-0fedcba9876543210"), AGREED, aws))
     assert refused(gone, "ami-0fedcba9876543210", "image_id")
 
 
-def test_an_image_for_another_processor_cannot_start(aws: Aws) -> None:
+def test_an_image_for_another_processor_is_refused(aws: Aws) -> None:
     arm = aws.ec2.describe_images(Filters=[{"Name": "architecture", "Values": ["arm64"]}])["Images"][0]["ImageId"]
-    assert refused(preflight.image(environment(image_id=arm), AGREED, aws), "arm64", "x86_64")
+    assert refused(preflight.image(context_of(environment(image_id=arm), AGREED, aws)), "arm64", "x86_64")
 
 
-def test_no_model_set_has_been_published(aws: Aws) -> None:
-    row = preflight.model_set(environment(), AGREED, aws)
+def test_a_missing_model_set_is_refused(aws: Aws) -> None:
+    row = preflight.model_set(context_of(environment(), AGREED, aws))
     assert refused(row, AGREED.parameter("models", "prod"), "make models ENV=prod PUBLISH=")
 
 
 @pytest.fixture
 def publish_models(aws: Aws) -> Iterator[Any]:
-    """A function that makes these the model set of prod."""
+    """A function that publishes a model set for prod."""
     name = AGREED.parameter("models", "prod")
 
     def publish(*models: str) -> None:
@@ -365,18 +380,18 @@ def publish_models(aws: Aws) -> Iterator[Any]:
 
 def test_the_published_models_are_named(aws: Aws, publish_models: Any) -> None:
     publish_models("gemma3:4b", "nomic-embed-text:latest")
-    row = preflight.model_set(environment(), AGREED, aws)
+    row = preflight.model_set(context_of(environment(), AGREED, aws))
     assert (row.state, row.seen) == ("ok", "gemma3:4b, nomic-embed-text:latest")
 
 
-def test_a_set_without_the_model_that_embeds_is_no_set(aws: Aws, publish_models: Any) -> None:
+def test_a_model_set_without_the_embedding_model_is_refused(aws: Aws, publish_models: Any) -> None:
     publish_models("gemma3:4b")
-    row = preflight.model_set(environment(), AGREED, aws)
+    row = preflight.model_set(context_of(environment(), AGREED, aws))
     assert refused(row, "uploaded document", 'make models ENV=prod PUBLISH="gemma3:4b nomic-embed-text"')
 
 
-def test_one_run_shows_every_obstacle_at_once(aws: Aws) -> None:
-    rows = preflight.run(environment("g5.xlarge", "g5.huge", max_size=10_000), AGREED, aws)
+def test_one_run_shows_all_obstacles(aws: Aws) -> None:
+    rows = preflight.run(context_of(environment("g5.xlarge", "g5.huge", max_size=10_000), AGREED, aws))
     assert [(row.what, row.state) for row in rows] == [
         ("identity", "ok"),
         ("state bucket", "failed"),
@@ -390,25 +405,25 @@ def test_one_run_shows_every_obstacle_at_once(aws: Aws) -> None:
     assert preflight.summary(rows) == "8 checks, 6 failed"
 
 
-def test_a_refusal_by_aws_is_a_row_and_the_other_checks_go_on(aws: Aws) -> None:
-    network = {"existing": {"private_subnet_ids": ["subnet-00000000000000000"]}}
-    rows = preflight.run(environment(network=network), AGREED, aws)
+def test_an_aws_error_is_one_row_and_the_other_checks_continue(aws: Aws) -> None:
+    network = existing_network("subnet-00000000000000000")
+    rows = preflight.run(context_of(environment(network=network), AGREED, aws))
     assert ["subnet-00000000000000000" in row.seen for row in rows if row.what == "AWS"] == [True]
     assert {"quota L-DB2E81BA", "certificate", "image"} <= {row.what for row in rows}
 
 
-def test_an_aws_that_does_not_answer_is_one_row(aws: Aws) -> None:
-    with socket.socket() as reserved:  # bound and not listening: every connection is refused
+def test_an_unreachable_aws_is_one_row(aws: Aws) -> None:
+    with socket.socket() as reserved:  # bound but not listening: every connection is refused
         reserved.bind(("127.0.0.1", 0))
-        nobody = Aws(REGION, f"http://127.0.0.1:{reserved.getsockname()[1]}")
-        (row,) = preflight.run(environment(), AGREED, nobody)
+        unreachable = Aws(REGION, f"http://127.0.0.1:{reserved.getsockname()[1]}")
+        (row,) = preflight.run(context_of(environment(), AGREED, unreachable))
     assert row.what == "identity"
     assert refused(row, "does not answer", "network")
 
 
 @pytest.fixture
 def expired() -> Iterator[Aws]:
-    """An AWS that answers as STS does to credentials that have expired."""
+    """An AWS that responds as STS does to expired credentials."""
     body = b"""<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
       <Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error>
       <RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ErrorResponse>"""
@@ -432,7 +447,7 @@ def expired() -> Iterator[Aws]:
     server.server_close()
 
 
-def test_expired_credentials_are_one_row_that_says_so(expired: Aws) -> None:
-    (row,) = preflight.run(environment(), AGREED, expired)
+def test_expired_credentials_are_reported_in_one_row(expired: Aws) -> None:
+    (row,) = preflight.run(context_of(environment(), AGREED, expired))
     assert row.what == "identity"
     assert refused(row, "expired", "aws sso login")

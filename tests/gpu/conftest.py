@@ -1,4 +1,4 @@
-"""Every test here needs a GPU host; elsewhere each is skipped, with the reason that applies."""
+"""Tests of a GPU host. On any other machine each is skipped with the reason."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ollama_gpu.capacity.models import Model
-from tests.bench import random_model
+from bench import random_model
+from ollama_gpu.planning.models import Model
 from tests.gpu import host, scratch
 from tests.gpu.scratch import Scratch
 
@@ -25,7 +25,7 @@ TINY = Model(
     context=4096,
     feed_forward=512,
 )
-"""What the gate is tried with: it loads in a second, and any GPU has room for it beside what is served."""
+"""The model for the gate's tests: it loads in a second, and any GPU has room for it next to production models."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,7 +36,7 @@ def _needs_a_gpu_host() -> None:
 
 @pytest.fixture(scope="module")
 def unit(_needs_a_gpu_host: None) -> Iterator[Scratch]:
-    """A unit of our own that has the tiny model to load; whatever happens, it is taken away again."""
+    """A separate unit with the tiny model to load; it is always removed at the end."""
     with scratch.scratch() as found:
-        found.serve(random_model.write(TINY, "q4_k_m", found.places.folder / "model.gguf"))
+        found.serve(random_model.write(TINY, "q4_k_m", found.locations.folder / "model.gguf"))
         yield found

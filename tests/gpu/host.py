@@ -1,4 +1,4 @@
-"""Whether this machine can settle what only a GPU can: the roles have converged it, and root asks."""
+"""Whether the GPU tests can run on this machine: it has a GPU, the roles have converged it, and the user is root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONVERGE = "sudo .venv/bin/ansible-playbook -i localhost, -c local ollama.gpu.ho
 
 
 def answer(command: Sequence[str], seconds: float = 60) -> str:
-    """What a command says; empty where there is none, it fails or it hangs."""
+    """The output of a command; empty if the command does not exist, fails or hangs."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     except (OSError, subprocess.TimeoutExpired):
@@ -23,11 +23,11 @@ def answer(command: Sequence[str], seconds: float = 60) -> str:
 def not_run(
     ask: Callable[[Sequence[str]], str] = answer, settings: Path = SETTINGS, user: Callable[[], int] = os.geteuid
 ) -> str:
-    """Why the tests of a GPU cannot run here; empty where they can."""
+    """Why the GPU tests cannot run here; empty if they can."""
     if "UUID: GPU-" not in ask(["nvidia-smi", "-L"]):
         return "needs a machine with an NVIDIA GPU"
     if not list(settings.glob("*.env")) or not ask(["systemctl", "list-unit-files", "--no-legend", "ollama@.service"]):
         return f"needs a GPU host that the roles have converged: {CONVERGE}"
     if user() != 0:
-        return "needs root, for a unit of its own: sudo make gpu"
+        return "needs root, because it starts a separate unit: sudo make gpu"
     return ""

@@ -1,6 +1,6 @@
-"""The gate: the role's unit serves from the GPU, and not at all where it would have to serve from the CPU.
+"""The gate: the role's unit serves from the GPU, and does not start if it would have to serve from the CPU.
 
-Tried with one more instance of the unit; those that serve are not touched. What the gate is made of:
+Tested with one more instance of the unit; the serving ones are not touched. The gate consists of
 `ollama-gpu-instance probe` before Ollama starts, and `warm` before the unit counts as up.
 """
 
@@ -20,14 +20,14 @@ PROGRAM = "/usr/local/sbin/ollama-gpu-instance"
 
 
 def serving() -> dict[str, str]:
-    """The start of every unit that serves: it changes with a restart."""
+    """State of every serving unit; its invocation id changes with a restart."""
     files = [file for file in SETTINGS.glob("*.env") if file.stem != str(INDEX)]
     units = [f"ollama@{file.stem}.service" for file in files]
     return {unit: answer(["systemctl", "show", "--property=InvocationID,ActiveState", unit]) for unit in units}
 
 
 @pytest.fixture(autouse=True)
-def _those_that_serve_are_not_touched(_needs_a_gpu_host: None) -> Iterator[None]:
+def _serving_units_are_not_touched(_needs_a_gpu_host: None) -> Iterator[None]:
     before = serving()
     yield
     assert serving() == before
@@ -35,16 +35,16 @@ def _those_that_serve_are_not_touched(_needs_a_gpu_host: None) -> Iterator[None]
 
 @pytest.fixture
 def hidden() -> Iterator[str]:
-    """Lines for the unit, by which Ollama itself sees no GPU, although its settings name one that answers."""
+    """Unit lines that hide the GPU from Ollama, although its settings name a GPU that answers."""
     file = Path("/run/ollama-gpu-tests.env")
-    file.write_text("CUDA_VISIBLE_DEVICES=-1\n", encoding="utf-8")  # a later file wins
+    file.write_text("CUDA_VISIBLE_DEVICES=-1\n", encoding="utf-8")  # a later file takes precedence
     yield f"EnvironmentFile={file}"
     file.unlink()
 
 
-def test_the_unit_serves_wholly_from_the_gpu(unit: Scratch) -> None:
+def test_the_unit_serves_entirely_from_the_gpu(unit: Scratch) -> None:
     started = unit.start()
-    assert started.good, started.said
+    assert started.good, started.log
     loaded = unit.ollama.load(MODEL)
     assert loaded.size == loaded.on_gpu > 0
     checked = json.loads(answer([PROGRAM, "check", str(INDEX)]))
@@ -52,50 +52,50 @@ def test_the_unit_serves_wholly_from_the_gpu(unit: Scratch) -> None:
     assert unit.ollama.answer(MODEL, 32, 16)[0].tokens == 16
 
 
-def test_the_process_that_computes_is_on_the_gpu(unit: Scratch) -> None:
+def test_the_computing_process_is_on_the_gpu(unit: Scratch) -> None:
     started = unit.start()
-    assert started.good, started.said
+    assert started.good, started.log
     group = answer(["systemctl", "show", "--property=ControlGroup", "--value", UNIT])
     mine = Path(f"/sys/fs/cgroup{group}/cgroup.procs").read_text(encoding="utf-8").split()
     computing = answer(["nvidia-smi", "-i", unit.gpu, "--query-compute-apps=pid", "--format=csv,noheader"]).split()
     assert set(mine) & set(computing)
 
 
-def test_it_refuses_to_start_when_no_gpu_is_assigned(unit: Scratch) -> None:
+def test_it_does_not_start_without_an_assigned_gpu(unit: Scratch) -> None:
     started = unit.start(CUDA_VISIBLE_DEVICES="-1")
     assert not started.good
-    assert "No GPU is assigned, and Ollama shall not serve from the CPU" in started.said
+    assert "No GPU is assigned, and Ollama must not serve from the CPU" in started.log
 
 
-def test_it_refuses_to_start_when_its_devices_cannot_be_opened(unit: Scratch) -> None:
+def test_it_does_not_start_when_its_devices_cannot_be_opened(unit: Scratch) -> None:
     started = unit.start("DeviceAllow=\nPrivateDevices=true")
     assert not started.good
-    assert "does not answer" in started.said or "cannot be opened" in started.said
+    assert "does not answer" in started.log or "cannot be opened" in started.log
 
 
-def test_it_does_not_stay_up_when_ollama_fell_back_to_the_cpu(unit: Scratch, hidden: str) -> None:
-    """The silent case: the driver answers, and Ollama computes on the CPU all the same."""
+def test_it_does_not_stay_up_when_ollama_falls_back_to_the_cpu(unit: Scratch, hidden: str) -> None:
+    """The silent case: the driver answers, but Ollama computes on the CPU."""
     started = unit.start(hidden)
     assert not started.good
-    assert "the CPU would compute the rest" in started.said
+    assert "the CPU would compute the rest" in started.log
     assert not _listens(unit.port)
 
 
-def test_without_the_gate_that_same_unit_would_answer_from_the_cpu(unit: Scratch, hidden: str) -> None:
-    """So the refusal above is the gate's: with its two programs taken out, the unit starts and nobody complains."""
+def test_without_the_gate_the_unit_would_serve_from_the_cpu(unit: Scratch, hidden: str) -> None:
+    """The gate causes the refusal above: without its two programs the unit starts and reports no error."""
     started = unit.start(f"{hidden}\nExecStartPre=\nExecStartPost=")
-    assert started.good, started.said
+    assert started.good, started.log
     unit.wait_until_it_answers()
     loaded = unit.ollama.load(MODEL)
     assert loaded.on_gpu == 0 < loaded.size
     checked = subprocess.run([PROGRAM, "check", str(INDEX)], capture_output=True, text=True)
     assert checked.returncode == 1
-    assert "CUDA was asked for" in checked.stderr
+    assert "instead of CUDA" in checked.stderr
 
 
 def test_it_serves_again_when_it_sees_its_gpu_again(unit: Scratch) -> None:
     started = unit.start()
-    assert started.good, started.said
+    assert started.good, started.log
 
 
 def _listens(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""A host that will converge by itself: at its first boot by user data, at each later one by its unit."""
+"""A host that converges by itself: through user data at its first boot, and its unit at every later boot."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ UNIT = "ollama-gpu-boot.service"
 COLLECTIONS = "/usr/share/ollama-gpu/collections"
 
 
-def test_the_program_is_roots_and_runs(host: Any) -> None:
+def test_program_belongs_to_root_and_runs(host: Any) -> None:
     program = host.file(PROGRAM)
     assert (program.user, program.group, program.mode) == ("root", "root", 0o755)
     assert host.run(f"{PROGRAM} --help").rc == 0
 
 
-def test_what_the_program_needs_is_there(host: Any) -> None:
+def test_prerequisites_of_the_program_are_installed(host: Any) -> None:
     ran = host.run(f"{PROGRAM} --prerequisites")
     assert ran.rc == 0
     assert ran.stdout.strip() == "unchanged"
@@ -28,21 +28,21 @@ def test_the_unit_is_enabled_and_waits_for_a_description(host: Any) -> None:
     assert f"ExecStart={PROGRAM} --once-a-boot /etc/ollama-gpu/instance.json" in shown
 
 
-def test_systemd_finds_no_fault_in_the_unit(host: Any) -> None:
+def test_unit_is_valid(host: Any) -> None:
     ran = host.run(f"systemd-analyze verify {UNIT}")
     assert ran.rc == 0
     assert UNIT not in ran.stderr
 
 
-def test_what_boots_say_is_for_root_only(host: Any) -> None:
+def test_boot_state_is_readable_by_root_only(host: Any) -> None:
     folder = host.file("/var/lib/ollama-gpu/boot")
     assert folder.is_directory
     assert (folder.user, folder.mode) == ("root", 0o700)
 
 
-def test_the_collection_that_lies_here_is_whole(host: Any) -> None:
+def test_installed_collection_is_complete(host: Any) -> None:
     stamp = host.file(f"{COLLECTIONS}/ollama-gpu.sha256")
-    if not stamp.exists:  # converged from a controller that gave no archive: nothing may lie here then
+    if not stamp.exists:  # converged without an archive: no collection may be installed
         assert host.run(f"ls -A {COLLECTIONS}").stdout == ""
         return
     assert len(stamp.content_string) == 64
@@ -50,7 +50,7 @@ def test_the_collection_that_lies_here_is_whole(host: Any) -> None:
         assert host.file(f"{COLLECTIONS}/ansible_collections/ollama/gpu/{path}").is_file
 
 
-def test_the_journal_outlives_a_reboot_within_bounds(host: Any) -> None:
+def test_journal_is_persistent_and_limited(host: Any) -> None:
     settings = host.file("/etc/systemd/journald.conf.d/ollama-gpu.conf").content_string
     assert "Storage=persistent" in settings
     assert "SystemMaxUse=" in settings

@@ -1,4 +1,4 @@
-"""The CloudWatch agent on a converged host; where none is installed, its configuration."""
+"""The CloudWatch agent on a converged host, or only its configuration if it is not installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNIT = "amazon-cloudwatch-agent.service"
 def configuration(host: Any) -> dict[str, Any]:
     file = host.file(CONFIGURATION)
     if not file.exists and not host.file("/etc/ollama-gpu/instance.json").exists:
-        pytest.skip("a bake does not know the environment, and writes no configuration")
+        pytest.skip("a bake has no environment and writes no configuration")
     read: dict[str, Any] = json.loads(file.content_string)
     return read
 
@@ -24,7 +24,7 @@ def configuration(host: Any) -> dict[str, Any]:
 @pytest.fixture
 def agent(host: Any) -> str:
     if not host.file(f"{HOME}/bin/amazon-cloudwatch-agent").exists:
-        pytest.skip("needs the CloudWatch agent; this host was made with cloudwatch_agent_package_source=none")
+        pytest.skip("needs the CloudWatch agent; this host was converged with cloudwatch_agent_package_source=none")
     return HOME
 
 
@@ -34,7 +34,7 @@ def test_the_configuration_belongs_to_root_and_holds_no_credentials(host: Any, c
     assert "credentials" not in json.dumps(configuration)
 
 
-def test_the_gpu_block_is_there_exactly_when_a_gpu_answers(host: Any, configuration: dict[str, Any]) -> None:
+def test_gpu_block_exists_only_if_a_gpu_answers(host: Any, configuration: dict[str, Any]) -> None:
     asked = host.run("nvidia-smi --list-gpus")
     answers = asked.rc == 0 and "UUID: GPU-" in asked.stdout
     assert ("nvidia_gpu" in configuration["metrics"]["metrics_collected"]) == answers
@@ -56,7 +56,7 @@ def test_the_agent_runs_with_our_configuration_and_without_rights(host: Any, age
     assert host.file(f"/proc/{pid}").user == "cwagent"
 
 
-def test_the_agents_user_may_read_the_journal(host: Any, agent: str) -> None:
+def test_agents_user_can_read_the_journal(host: Any, agent: str) -> None:
     assert {"adm", "systemd-journal"} <= set(host.user("cwagent").groups)
 
 

@@ -1,4 +1,4 @@
-"""The container toolkit: a second runtime for Docker, and GPUs that are described anew at every boot."""
+"""The container toolkit: a second runtime for Docker, and a GPU specification that every boot generates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_settings_of_others_in_daemon_json_are_still_there(host: Any) -> None:
     assert settings["log-driver"] == "journald"
 
 
-def test_the_runtime_that_docker_would_call_is_there(host: Any) -> None:
+def test_runtime_of_docker_exists(host: Any) -> None:
     assert host.run("nvidia-container-runtime --version").rc == 0
     assert "NVIDIA Container Toolkit CLI version" in host.check_output("nvidia-ctk --version")
 
@@ -40,7 +40,7 @@ def test_the_packages_are_held(host: Any) -> None:
     assert any(name.startswith("nvidia-container-toolkit") for name in held)
 
 
-def test_the_repository_is_trusted_by_a_key_of_its_own(host: Any) -> None:
+def test_repository_has_a_separate_key(host: Any) -> None:
     listing = host.file("/etc/apt/sources.list.d/nvidia-container-toolkit.list")
     if not host.exists("apt-get"):
         pytest.skip("this system has dnf")
@@ -48,11 +48,11 @@ def test_the_repository_is_trusted_by_a_key_of_its_own(host: Any) -> None:
     assert "BEGIN PGP PUBLIC KEY BLOCK" in host.file("/usr/share/keyrings/nvidia-container-toolkit.asc").content_string
 
 
-def test_no_description_of_gpus_outlives_its_boot(host: Any) -> None:
+def test_no_gpu_specification_survives_a_reboot(host: Any) -> None:
     assert not host.file("/etc/cdi/nvidia.yaml").exists
 
 
-def test_gpus_are_described_at_boot_before_docker_but_only_with_the_driver(host: Any) -> None:
+def test_gpu_specification_is_generated_before_docker_only_with_the_driver(host: Any) -> None:
     unit = host.service("nvidia-cdi-refresh.service")
     assert unit.is_enabled
     properties = unit.systemd_properties
@@ -63,7 +63,7 @@ def test_gpus_are_described_at_boot_before_docker_but_only_with_the_driver(host:
     assert "nvidia-cdi-refresh" not in host.check_output("systemctl --failed --plain --no-legend --all")
 
 
-def test_containers_can_have_every_gpu(host: Any) -> None:
+def test_containers_can_use_every_gpu(host: Any) -> None:
     if not host.file(DRIVER).exists:
         pytest.skip("needs an NVIDIA GPU")
     assert "nvidia.com/gpu=all" in host.check_output("nvidia-ctk cdi list")

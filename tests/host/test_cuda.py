@@ -1,4 +1,4 @@
-"""CUDA: programs find its runtime, and it stays at its version."""
+"""CUDA: programs find its runtime, and its version is held."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ GATE = "/etc/systemd/system/nvidia-persistenced.service.d/ollama-gpu-gate.conf"
 
 @pytest.fixture(autouse=True)
 def _cuda_is_wanted(host: Any) -> None:
-    # the scenario that installs it sets the variable, so that a role that did nothing cannot pass as skipped
+    # the scenario that installs it sets the variable, so that a role that did nothing is not skipped
     if not (os.environ.get("OLLAMA_GPU_DRIVER_EXPECTED") or host.file(GATE).exists):
-        pytest.skip("this host was made without driver and CUDA (nvidia_driver_enabled)")
+        pytest.skip("this host was converged without driver and CUDA (nvidia_driver_enabled)")
 
 
 def runtime(host: Any) -> str:
@@ -41,7 +41,7 @@ def test_the_runtime_reaches_the_gpus(host: Any) -> None:
     assert int(count) == len(host.check_output("nvidia-smi -L").splitlines())
 
 
-def test_it_is_held(host: Any) -> None:
+def test_packages_are_held(host: Any) -> None:
     if host.exists("apt-mark"):
         held = host.check_output("apt-mark showhold")
     else:

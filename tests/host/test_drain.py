@@ -1,4 +1,4 @@
-"""A converged host's drain: it watches, it can reach the gateway, and by hand it can be done and undone."""
+"""The drain on a converged host: the service runs and reaches the gateway, and manual drains work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_the_service_runs_now_and_at_boot(host: Host) -> None:
     assert service.is_running
 
 
-def test_the_service_has_none_of_roots_rights(host: Host) -> None:
+def test_service_has_no_capabilities(host: Host) -> None:
     shown = host.check_output(
         "systemctl show --property CapabilityBoundingSet,NoNewPrivileges ollama-gpu-drain.service"
     )
@@ -23,16 +23,16 @@ def test_the_service_has_none_of_roots_rights(host: Host) -> None:
     }
 
 
-def test_its_budget_is_within_a_spot_notice(host: Host) -> None:
+def test_time_budget_is_shorter_than_a_spot_notice(host: Host) -> None:
     words = host.check_output("systemctl show --property ExecStart --value ollama-gpu-drain.service").split()
     assert 0 < float(words[words.index("--seconds") + 1]) < 120
 
 
-def test_it_can_complete_the_lifecycle_hook(host: Host) -> None:
+def test_boto3_is_installed_for_the_lifecycle_hook(host: Host) -> None:
     assert host.run("python3 -I -c 'import boto3'").rc == 0
 
 
-def test_a_drain_by_hand_fails_the_health_page_at_once_and_can_be_undone(host: Host) -> None:
+def test_manual_drain_fails_the_health_page_at_once_and_can_be_undone(host: Host) -> None:
     health = "echo 'show servers state instance' | python3 -c " + (
         '\'import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect("/run/haproxy/admin.sock");'
         " s.sendall(sys.stdin.buffer.read()); print(s.makefile().read())'"
@@ -50,6 +50,6 @@ def test_a_drain_by_hand_fails_the_health_page_at_once_and_can_be_undone(host: H
 
 
 def maintained(state: str) -> bool:
-    """Whether HAProxy's server instance/health is in maintenance (srv_admin_state, its seventh column)."""
+    """Return whether HAProxy's server instance/health is in maintenance (srv_admin_state, the seventh column)."""
     row = next(line.split() for line in state.splitlines() if " instance " in line and " health " in line)
     return row[6] != "0"

@@ -1,4 +1,4 @@
-"""A converged host's gateway: what listens where, who may read what, and what is refused."""
+"""The gateway on a converged host: listening ports, file permissions and rejected requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_units_run_now_and_at_boot(host: Host, unit: str) -> None:
     assert host.service(unit).is_running
 
 
-def test_only_the_front_door_is_open_to_others(host: Host) -> None:
+def test_only_the_front_door_is_reachable_from_outside(host: Host) -> None:
     assert host.socket("tcp://0.0.0.0:8443").is_listening
     for port in (11434, 8405, 8406):
         assert host.socket(f"tcp://127.0.0.1:{port}").is_listening
@@ -41,15 +41,15 @@ def test_the_key_is_read_by_root_only_and_made_on_this_host(host: Host) -> None:
     assert host.run(f"openssl x509 -in {key.path} -noout -checkend 2592000").rc == 0
 
 
-def test_workers_have_no_rights(host: Host) -> None:
+def test_workers_have_no_capabilities(host: Host) -> None:
     users = host.check_output("ps -o user= -C haproxy").split()
-    assert "haproxy" in users  # the master is root's
+    assert "haproxy" in users  # the master runs as root
     health = host.check_output("systemctl show --property DynamicUser --value ollama-gpu-health.service")
     assert health == "yes"
 
 
 @pytest.mark.parametrize("path", ["/api/pull", "/api/delete", "/api/create", "/api/blobs/sha256-0", "//api/chat"])
-def test_the_gateway_forbids_what_changes_models(host: Host, path: str) -> None:
+def test_gateway_forbids_changes_of_models(host: Host, path: str) -> None:
     assert host.check_output(f"{CODE} --request POST --data '{{}}' {GATEWAY}{path}") == "403"
 
 
@@ -63,7 +63,7 @@ def test_the_front_door_hides_details(host: Host, path: str) -> None:
     assert host.check_output(f"{CODE} {FRONT_DOOR}{path}") == "404"
 
 
-def test_the_front_door_does_not_lead_to_ollamas_api(host: Host) -> None:
+def test_front_door_does_not_expose_ollamas_api(host: Host) -> None:
     assert host.check_output(f"{CODE} --data '{{}}' {FRONT_DOOR}/ollama/api/generate") == "403"
 
 
@@ -79,7 +79,7 @@ def test_the_health_service_and_the_front_door_agree(host: Host) -> None:
     assert expected in (None, answered), details["causes"]
 
 
-def test_the_figures_that_the_agent_reads_are_there(host: Host) -> None:
+def test_metrics_page_has_the_metrics_that_the_agent_reads(host: Host) -> None:
     page = host.check_output("curl --silent --max-time 10 http://127.0.0.1:8405/metrics")
     for name in (
         'haproxy_backend_current_queue{proxy="ollama"}',

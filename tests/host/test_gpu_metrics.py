@@ -11,7 +11,7 @@ PROGRAM = "/usr/local/sbin/ollama-gpu-metrics"
 CONFIGURATION = "/etc/ollama-gpu/metrics.json"
 UNIT = "ollama-gpu-metrics.service"
 
-# One round of the program itself, on the host, with a listener of our own in the agent's place.
+# Run one round of the program on the host, with a listener instead of the agent.
 ONE_ROUND = f"""
 import json, socket, subprocess, sys, tempfile
 receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -45,7 +45,7 @@ def journal_of_this_run(host: Any) -> str:
 
 
 def gpus_on_the_bus(host: Any) -> int:
-    """Display and 3D controllers of NVIDIA's."""
+    """NVIDIA's display and 3D controllers."""
     count = 0
     for device in host.check_output("ls /sys/bus/pci/devices").split():
         at = f"/sys/bus/pci/devices/{device}"
@@ -54,7 +54,7 @@ def gpus_on_the_bus(host: Any) -> int:
     return count
 
 
-def test_the_program_belongs_to_root_and_nobody_else_may_change_it(host: Any) -> None:
+def test_only_root_can_change_the_program(host: Any) -> None:
     for path, mode in ((PROGRAM, 0o755), (CONFIGURATION, 0o644)):
         file = host.file(path)
         assert (file.user, file.group, file.mode) == ("root", "root", mode), path
@@ -67,7 +67,7 @@ def test_the_service_runs_and_will_after_a_reboot(host: Any) -> None:
     assert host.check_output(f"systemctl show --property=NRestarts --value {UNIT}") == "0"
 
 
-def test_it_runs_as_nobody_known_and_without_capabilities(host: Any) -> None:
+def test_service_runs_as_dynamic_user_without_capabilities(host: Any) -> None:
     pid = host.check_output(f"systemctl show --property=MainPID --value {UNIT}")
     status = dict(row.split(":", 1) for row in host.file(f"/proc/{pid}/status").content_string.splitlines())
     assert status["Uid"].split()[0] != "0"
@@ -75,18 +75,18 @@ def test_it_runs_as_nobody_known_and_without_capabilities(host: Any) -> None:
     assert status["NoNewPrivs"].strip() == "1"
 
 
-def test_it_may_read_the_kernels_log(host: Any) -> None:
+def test_service_can_read_the_kernel_log(host: Any) -> None:
     assert "event=kernel_log result=failed" not in journal_of_this_run(host)
 
 
-def test_it_tells_the_agent_how_many_gpus_answer(host: Any, line: dict[str, Any]) -> None:
+def test_service_sends_the_number_of_gpus_to_the_agent(host: Any, line: dict[str, Any]) -> None:
     assert line["GpuCount"] == gpus_on_the_bus(host)
     assert line["GpuErrors"] >= 0
     names = {metric["Name"] for directive in line["_aws"]["CloudWatchMetrics"] for metric in directive["Metrics"]}
     assert {"GpuCount", "GpuErrors"} <= names <= set(json.loads(host.file(CONFIGURATION).content_string)["metrics"])
 
 
-def test_the_gpus_tell_their_errors_and_clocks(host: Any) -> None:
+def test_gpus_report_errors_and_clocks(host: Any) -> None:
     if gpus_on_the_bus(host) == 0:
         pytest.skip("needs an NVIDIA GPU")
     assert "event=gpus result=failed" not in journal_of_this_run(host)

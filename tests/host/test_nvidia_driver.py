@@ -1,4 +1,4 @@
-"""The driver: one version, built for this host's kernel, held with it, started only where a GPU is."""
+"""The driver: one version, built for this host's kernel, held with it, and started only with a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-# packages of the driver itself; the container toolkit has versions of its own
+# packages of the driver; the container toolkit has its own versions
 DRIVER = re.compile(
     r"^(libcuda1|libnvidia-(ml1|compute.*|cfg1.*|ptxjitcompiler1)|kmod-nvidia-.*|nvidia-(kernel-(open-)?dkms|kernel-support"
     r"|smi|dkms.*|utils.*|compute-utils.*|driver-cuda.*|alternative))$"
@@ -20,9 +20,9 @@ GATE = "/etc/systemd/system/nvidia-persistenced.service.d/ollama-gpu-gate.conf"
 
 @pytest.fixture(autouse=True)
 def _driver_is_wanted(host: Any) -> None:
-    # the scenario that installs it sets the variable, so that a role that did nothing cannot pass as skipped
+    # the scenario that installs it sets the variable, so that a role that did nothing is not skipped
     if not (os.environ.get("OLLAMA_GPU_DRIVER_EXPECTED") or host.file(GATE).exists):
-        pytest.skip("this host was made without the driver (nvidia_driver_enabled)")
+        pytest.skip("this host was converged without the driver (nvidia_driver_enabled)")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def driver(packages: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def kernel(host: Any) -> str:
-    """The running kernel; in a container the one that modules were built for."""
+    """The running kernel, or in a container the kernel that the modules were built for."""
     running: str = host.check_output("uname -r")
     if host.file(f"/lib/modules/{running}").exists:
         return running
@@ -96,7 +96,7 @@ def test_nvidia_and_its_unified_memory_are_loaded_at_boot_and_nouveau_is_not(hos
     assert "blacklist nouveau" in host.check_output("modprobe --showconfig").splitlines()
 
 
-def test_nothing_upgrades_driver_or_kernel_by_itself(host: Any) -> None:
+def test_driver_and_kernel_are_not_upgraded_automatically(host: Any) -> None:
     if not host.exists("apt-config"):
         assert not host.service("dnf-automatic-install.timer").is_enabled
         return
@@ -126,7 +126,7 @@ def test_the_fabric_manager_waits_for_an_nvswitch(host: Any) -> None:
     assert "ConditionPathExists=/dev/nvidia-nvswitch0" in gate.content_string
 
 
-def test_every_gpu_answers_and_stays_awake(host: Any, gpus: list[str], driver: dict[str, str]) -> None:
+def test_every_gpu_answers_and_stays_initialized(host: Any, gpus: list[str], driver: dict[str, str]) -> None:
     rows = host.check_output(
         "nvidia-smi --query-gpu=uuid,driver_version,persistence_mode --format=csv,noheader"
     ).splitlines()
@@ -138,6 +138,6 @@ def test_every_gpu_answers_and_stays_awake(host: Any, gpus: list[str], driver: d
         assert persistence == "Enabled"
 
 
-def test_the_device_nodes_that_cuda_needs_are_there(host: Any, gpus: list[str]) -> None:
+def test_device_nodes_of_cuda_exist(host: Any, gpus: list[str]) -> None:
     for node in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm"):
         assert host.file(node).exists, node

@@ -1,4 +1,4 @@
-"""Ollama on a converged host: what is installed, how it is confined, and that a model answers from where it must."""
+"""Ollama on a converged host: its installation, its sandbox, and a model that answers from its GPU."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def indexes(host: Any) -> list[int]:
     found = [int(name.removesuffix(".env")) for name in host.file(SETTINGS).listdir()]
     wanted = host.run("systemctl list-unit-files --state=enabled 'ollama@*' --no-legend --plain").stdout
     if not found and "ollama@" not in wanted:
-        pytest.skip("no instance of Ollama is set up here: an image that was not booted yet")
+        pytest.skip("no instance of Ollama is set up: an image that was not booted yet")
     return sorted(found)
 
 
@@ -48,7 +48,7 @@ def gpus(host: Any) -> list[str]:
     return str(listed.stdout).split()
 
 
-def test_one_release_is_installed_and_it_is_the_one_that_people_call(host: Any) -> None:
+def test_one_release_is_installed_and_on_the_path(host: Any) -> None:
     version = host.file("/opt/ollama/current").linked_to.rsplit("/", 1)[-1]
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert host.file("/usr/local/bin/ollama").linked_to == f"/opt/ollama/{version}/bin/ollama"
@@ -65,7 +65,7 @@ def test_its_user_cannot_log_in(host: Any) -> None:
     assert user.uid < 1000
 
 
-def test_every_instance_is_up_and_comes_back_at_boot(host: Any, indexes: list[int]) -> None:
+def test_every_instance_is_active_and_enabled(host: Any, indexes: list[int]) -> None:
     for index in indexes:
         unit = host.service(f"ollama@{index}.service")
         assert unit.is_running
@@ -84,7 +84,7 @@ def test_instances_listen_on_the_loopback_only(host: Any, indexes: list[int]) ->
         assert {socket for socket in listening if socket.endswith(f":{port}")} == {f"tcp://127.0.0.1:{port}"}
 
 
-def test_settings_that_ollama_would_otherwise_guess_are_set(host: Any, indexes: list[int]) -> None:
+def test_settings_that_ollama_would_guess_are_set(host: Any, indexes: list[int]) -> None:
     for index in indexes:
         values = settings(host, index)
         assert values["OLLAMA_HOST"] == f"127.0.0.1:{FIRST_PORT + index}"
@@ -127,12 +127,12 @@ def served(host: Any) -> list[str]:
     return [model["name"] for model in found["models"]]
 
 
-def test_every_instance_holds_its_models_with_the_context_that_was_set(host: Any, indexes: list[int]) -> None:
+def test_every_instance_has_its_models_loaded_with_the_configured_context(host: Any, indexes: list[int]) -> None:
     for index in indexes:
         values = settings(host, index)
         contexts = {model["name"]: model["context_length"] for model in ask(host, index, "/api/ps")["models"]}
         assert set(contexts) >= set(served(host))
-        # a model that embeds has its own, shorter one
+        # an embedding model has its own, shorter context
         assert max(contexts.values(), default=0) == (int(values["OLLAMA_CONTEXT_LENGTH"]) if contexts else 0)
 
 
@@ -140,7 +140,7 @@ def test_a_model_answers(host: Any, indexes: list[int]) -> None:
     for index in indexes:
         models = served(host)
         if not models:
-            pytest.skip("no model is named for this host")
+            pytest.skip("this host has no models")
         messages = [{"role": "user", "content": "The capital of France is"}]
         body = {"model": models[0], "messages": messages, "stream": False, "options": {"num_predict": 8}}
         answer = ask(host, index, "/api/chat", body)
@@ -148,7 +148,7 @@ def test_a_model_answers(host: Any, indexes: list[int]) -> None:
         assert answer["message"]["content"].strip()
 
 
-def test_an_instance_without_a_gpu_says_so(host: Any, indexes: list[int]) -> None:
+def test_instance_without_a_gpu_logs_a_warning(host: Any, indexes: list[int]) -> None:
     for index in indexes:
         if settings(host, index)["CUDA_VISIBLE_DEVICES"] != "-1":
             continue
@@ -162,7 +162,7 @@ def test_every_gpu_has_its_instance(host: Any, indexes: list[int], gpus: list[st
     assert sorted(settings(host, index)["CUDA_VISIBLE_DEVICES"] for index in indexes) == sorted(gpus)
 
 
-def test_every_model_lies_wholly_on_its_gpu(host: Any, indexes: list[int], gpus: list[str]) -> None:
+def test_every_model_is_fully_on_its_gpu(host: Any, indexes: list[int], gpus: list[str]) -> None:
     assert len(gpus) == len(indexes)
     for index in indexes:
         checked = json.loads(host.check_output(f"ollama-gpu-instance check {index}"))

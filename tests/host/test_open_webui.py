@@ -1,4 +1,4 @@
-"""Open WebUI on a converged host: one container a port, each with no more rights than it needs."""
+"""Open WebUI on a converged host: one container per port, with minimal rights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_processes_have_consecutive_ports(ports: list[int]) -> None:
     assert ports == list(range(ports[0], ports[0] + len(ports)))
 
 
-def test_the_image_is_here_without_a_registry(host: Any, configuration: dict[str, Any]) -> None:
+def test_image_exists_on_the_host(host: Any, configuration: dict[str, Any]) -> None:
     assert host.run(f"docker image inspect {configuration['image']}").rc == 0
     assert "@sha256:" in configuration["image"] or configuration["image"].startswith("ollama-gpu/open-webui:")
 
@@ -50,7 +50,7 @@ def test_without_secrets_the_units_are_enabled_and_do_not_start(host: Any, ports
         assert not host.service(unit).is_running
 
 
-def test_secrets_lie_in_memory_and_only_root_gets_there(host: Any, running: dict[int, dict[str, Any]]) -> None:
+def test_secrets_are_in_memory_and_readable_by_root_only(host: Any, running: dict[int, dict[str, Any]]) -> None:
     folder = host.file("/run/ollama-gpu")
     assert (folder.user, folder.group, folder.mode) == ("root", "root", 0o700)
     assert host.file(SECRETS).mode == 0o400
@@ -63,11 +63,11 @@ def test_docker_and_the_process_list_show_no_secret(host: Any, running: dict[int
     assert len(secrets) == 3
     shown = json.dumps(list(running.values())) + host.check_output("ps axww -o args")
     for secret in secrets:
-        # an address holds its password between the colon and the host
+        # an address has its password between the colon and the host
         assert secret.partition("@")[0].rpartition(":")[2] not in shown
 
 
-def test_a_process_runs_without_rights(host: Any, running: dict[int, dict[str, Any]]) -> None:
+def test_process_runs_without_capabilities(host: Any, running: dict[int, dict[str, Any]]) -> None:
     for container in running.values():
         status = host.file(f"/proc/{container['State']['Pid']}/status").content_string
         fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -86,7 +86,7 @@ def test_each_process_is_ready_and_listens_on_loopback_only(host: Any, running: 
         assert not host.socket(f"tcp://0.0.0.0:{port}").is_listening
 
 
-def test_nobody_can_sign_up(host: Any, running: dict[int, dict[str, Any]]) -> None:
+def test_sign_up_is_closed(host: Any, running: dict[int, dict[str, Any]]) -> None:
     body = '{"email": "stranger@example.com", "password": "strange-password-1", "name": "stranger"}'
     answer = host.check_output(
         "curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}'"

@@ -1,6 +1,6 @@
-"""A sealed image carries nothing of the host that it was made on, and says what it consists of.
+"""A sealed image contains nothing of its builder's identity, and lists its contents.
 
-Runs against the image's files (not booted) or against the sealed builder.
+Runs against the image's files, without a boot, or against the sealed builder.
 """
 
 from __future__ import annotations
@@ -34,31 +34,39 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("what", ABSENT)
-def test_it_does_not_carry(host: Any, what: str) -> None:
+def test_image_does_not_contain(host: Any, what: str) -> None:
     assert listing(host, ABSENT[what]) == ""
 
 
-def test_its_machine_id_is_empty_so_that_each_instance_gets_one(host: Any) -> None:
+def test_machine_id_is_empty(host: Any) -> None:
     assert host.file("/etc/machine-id").exists
     assert host.file("/etc/machine-id").size == 0
     copy = host.file("/var/lib/dbus/machine-id")
     assert not copy.exists or copy.is_symlink or copy.size == 0
 
 
-def test_no_log_of_the_bake_is_in_it(host: Any) -> None:
+def test_image_has_no_logs_of_the_bake(host: Any) -> None:
     assert host.run("find /var/log -type f -size +0").stdout == ""
 
 
-def test_host_keys_are_made_again_at_the_first_boot(host: Any) -> None:
+def test_first_boot_generates_host_keys(host: Any) -> None:
     assert enabled(host, "ollama-gpu-host-keys.service")
 
 
-def test_no_unit_of_a_gpu_or_a_port_starts_before_the_boot_has_counted_them(host: Any) -> None:
+def test_the_programs_shared_module_is_in_the_image(host: Any) -> None:
+    if not host.file("/usr/local/sbin/ollama-gpu-instance").exists:
+        pytest.skip("the image has no program that uses the module")
+    module = host.file("/usr/local/lib/ollama-gpu/ollama_gpu_host.py")
+    assert module.exists
+    assert module.size > 0
+
+
+def test_no_unit_per_gpu_or_port_is_enabled_in_the_image(host: Any) -> None:
     wanted = host.run("find /etc/systemd/system -type l -name 'ollama@*' -o -type l -name 'open-webui@*'").stdout
     assert wanted == ""
 
 
-def test_the_manifest_names_every_version(manifest: dict[str, Any]) -> None:
+def test_manifest_has_every_version(manifest: dict[str, Any]) -> None:
     assert len(manifest["collection_sha256"]) == 64
     assert manifest["content_key"]
     assert manifest["git_commit"]
@@ -71,7 +79,9 @@ def test_the_manifest_names_every_version(manifest: dict[str, Any]) -> None:
     ("version", "command"),
     [("docker", "dockerd --version"), ("haproxy", "haproxy -v"), ("container_toolkit", "nvidia-ctk --version")],
 )
-def test_the_manifest_tells_the_truth(host: Any, manifest: dict[str, Any], version: str, command: str) -> None:
+def test_manifest_matches_the_installed_versions(
+    host: Any, manifest: dict[str, Any], version: str, command: str
+) -> None:
     recorded = manifest["versions"][version]
     if not host.exists(command.split()[0]):
         assert recorded is None
@@ -80,16 +90,16 @@ def test_the_manifest_tells_the_truth(host: Any, manifest: dict[str, Any], versi
     assert recorded in host.run(command).stdout
 
 
-def test_the_packages_are_those_of_the_manifest(host: Any, manifest: dict[str, Any]) -> None:
+def test_packages_match_the_manifest(host: Any, manifest: dict[str, Any]) -> None:
     for name in ("systemd", "python3-minimal"):
         if name in manifest["packages"]:
             assert host.run("dpkg-query --show --showformat '${Version}' " + name).stdout == manifest["packages"][name]
 
 
-def test_dockers_data_wait_for_an_empty_volume(host: Any, manifest: dict[str, Any]) -> None:
+def test_archive_of_dockers_data_is_complete(host: Any, manifest: dict[str, Any]) -> None:
     archive = "/var/lib/ollama-gpu/docker.tar.zst"
     if not host.file(archive).exists:
-        pytest.skip("Docker's data lie in the image itself")
+        pytest.skip("the image itself contains Docker's data")
     assert enabled(host, "ollama-gpu-docker-data.service")
     names = host.run(f"tar --list --zstd --file {archive}")
     assert names.rc == 0, names.stderr
@@ -105,11 +115,11 @@ def manifest(host: Any) -> dict[str, Any]:
 
 
 def listing(host: Any, patterns: str) -> str:
-    """What the patterns match, one a line."""
+    """Return the paths that match the patterns, one per line."""
     found: str = host.run(f"for path in {patterns}; do [ ! -e $path ] || echo $path; done").stdout
     return found
 
 
 def enabled(host: Any, unit: str) -> bool:
-    """Whether something wants the unit; systemd itself need not run."""
+    """Return whether a target wants the unit. systemd does not need to run."""
     return bool(host.run("find /etc/systemd/system -type l -path '*.wants/*' -name %s", unit).stdout)

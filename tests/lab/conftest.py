@@ -1,4 +1,4 @@
-"""What every test of the lab needs: its images and supplies, made where they are missing."""
+"""Supplies for every test of the lab: its images and downloads, created if missing."""
 
 from __future__ import annotations
 

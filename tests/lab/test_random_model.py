@@ -1,4 +1,4 @@
-"""A model of random weights in a real Ollama, measured as a GPU is: here a tiny shape, on the CPU."""
+"""A model of random weights in a real Ollama, measured as on a GPU; here a tiny shape on the CPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -14,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from ollama_gpu.errors import UserError
-from ollama_gpu.lab import places
-from ollama_gpu.lab.supplies import ollama as release
-from ollama_gpu.paths import locate
-from tests.bench import gpu, random_model
-from tests.bench.ollama import Ollama
+from bench import gpu, random_model
+from bench.ollama import Ollama
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.core.paths import locate
+from ollama_gpu.local.lab import locations
+from ollama_gpu.local.lab.supplies import ollama as release
 from tests.gpu.conftest import TINY
+from tests.unit.collection import programs
 
 NAME = "tiny:latest"
 SLOTS = 2
@@ -28,10 +28,10 @@ SLOTS = 2
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The lab's Ollama on a port of its own, without a container."""
+    """The lab's Ollama on a separate port, without a container."""
     folder = tmp_path_factory.mktemp("ollama")
-    found = release.find(places.locate(locate()).cache)
-    assert found is not None, "the lab has supplied it"
+    found = release.find(locations.locate(locate()).cache)
+    assert found is not None, "the lab has no release of Ollama"
     unpacked = folder / "release.tar"
     subprocess.run(["zstd", "-q", "-d", found.folder / found.archive, "-o", unpacked], check=True)
     with tarfile.open(unpacked) as archive:
@@ -68,7 +68,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("mix", random_model.FILE_TYPES)
-def test_ollama_takes_it_and_it_answers_to_the_bound(url: str, tmp_path: Path, mix: str) -> None:
+def test_ollama_loads_the_model_and_it_answers_to_the_limit(url: str, tmp_path: Path, mix: str) -> None:
     ollama = Ollama(url)
     ollama.create(NAME, random_model.write(TINY, mix, tmp_path / "tiny.gguf"))
     loaded = ollama.load(NAME)
@@ -76,15 +76,15 @@ def test_ollama_takes_it_and_it_answers_to_the_bound(url: str, tmp_path: Path, m
     answer, counted = ollama.answer(NAME, 20, 40)
     assert answer.tokens == 40
     assert answer.began < answer.first < answer.ended
-    assert (counted["done_reason"], counted["prompt_eval_count"]) == ("length", 20 + 1)  # and the mark of the beginning
+    assert (counted["done_reason"], counted["prompt_eval_count"]) == ("length", 20 + 1)  # and the start token
     ollama.remove(NAME)
 
 
 @pytest.mark.parametrize(("required", "status"), [("1", 1), ("0", 0)])
-def test_the_gate_refuses_an_ollama_that_computes_on_the_cpu_although_its_settings_name_a_gpu(
+def test_the_gate_refuses_a_cpu_although_the_settings_name_a_gpu(
     url: str, tmp_path: Path, required: str, status: int
 ) -> None:
-    """The silent case of tests/gpu/test_gate.py, without the unit around it: what a GPU is not needed for."""
+    """The silent case of tests/gpu/test_gate.py without the unit: the part that needs no GPU."""
     ollama = Ollama(url)
     file = random_model.write(TINY, "q4_k_m", tmp_path / "tiny.gguf")
     ollama.create(NAME, file)
@@ -92,20 +92,17 @@ def test_the_gate_refuses_an_ollama_that_computes_on_the_cpu_although_its_settin
     settings = {"CUDA_VISIBLE_DEVICES": "GPU-1", "OLLAMA_HOST": url.removeprefix("http://")}
     settings |= {"OLLAMA_GPU_MODELS": str(tmp_path / "models.json"), "OLLAMA_GPU_REQUIRED": required}
     (tmp_path / "15.env").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    program = locate().repository / "ansible_collections/ollama/gpu/roles/ollama/files/ollama-gpu-instance"
-    command = [sys.executable, program, "warm", "15", "--settings", tmp_path]
+    command = [*programs.command("ollama", "ollama-gpu-instance"), "warm", "15", "--settings", str(tmp_path)]
     warmed = subprocess.run(command, capture_output=True, text=True, timeout=120)
     ollama.remove(NAME)
     assert warmed.returncode == status, warmed.stderr
     assert ("the CPU would compute the rest" in warmed.stderr) == bool(status)
 
 
-def test_it_is_measured_as_a_gpu_would_be_but_never_kept(
-    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked = ["--url", url, "--model", "tiny", "--slots", str(SLOTS), "--streams", "1,2", "--seconds", "0.5"]
+def test_a_trial_is_measured_but_never_saved(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--url", url, "--model", "tiny", "--slots", str(SLOTS), "--streams", "1,2", "--seconds", "0.5"]
     lengths = ["--prompt-tokens", "24", "--answer-tokens", "12"]
-    assert gpu.main([*asked, *lengths, "--folder", str(tmp_path), "--json"], {"tiny": TINY}) == 0
+    assert gpu.main([*arguments, *lengths, "--folder", str(tmp_path), "--json"], {"tiny": TINY}) == 0
     found = json.loads(capsys.readouterr().out)
     assert [point["streams"] for point in found["points"]] == [1, 2]
     for point in found["points"]:
@@ -117,10 +114,19 @@ def test_it_is_measured_as_a_gpu_would_be_but_never_kept(
     assert Ollama(url).ask("GET", "/api/tags") == {"models": []}
 
 
-def test_a_slot_that_does_not_hold_question_and_answer_is_no_place_to_measure(
-    url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked = ["--url", url, "--model", "tiny", "--slots", str(SLOTS), "--prompt-tokens", "200", "--answer-tokens", "56"]
-    assert gpu.main(asked, {"tiny": TINY}) == 1
+def test_a_slot_too_small_for_question_and_answer_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "--url",
+        url,
+        "--model",
+        "tiny",
+        "--slots",
+        str(SLOTS),
+        "--prompt-tokens",
+        "200",
+        "--answer-tokens",
+        "56",
+    ]
+    assert gpu.main(arguments, {"tiny": TINY}) == 1
     assert "A slot holds 256 tokens" in capsys.readouterr().err
     assert Ollama(url).ask("GET", "/api/tags") == {"models": []}

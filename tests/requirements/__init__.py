@@ -1,1 +1,1 @@
-"""The fifty criteria of docs/requirements.md, the tests that prove each, and what they came to."""
+"""The fifty criteria of docs/requirements.md, the tests that prove each, and their results."""

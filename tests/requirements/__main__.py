@@ -1,8 +1,8 @@
-"""Print each criterion, the tests that prove it, where each ran and its result.
+"""Print each criterion, the tests that prove it, where each test runs, and its result.
 
     python -m tests.requirements [--json]
 
-The results are those that the tiers of `make test` left in this checkout; a test that did not run counts as not run.
+The results come from the last run of each tier of `make test` in this checkout. A test without a result is "not run".
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def last_outcomes() -> tuple[dict[str, str], list[str]]:
-    """Outcomes by test's id, of every tier's last run, and the commits that were tested."""
+    """Outcomes by test id from every tier's last run, and the tested commits."""
     kept = results.kept()
     outcomes = {test: outcome for each in kept for test, outcome in each.tests.items()}
     return outcomes, sorted({each.commit for each in kept})
 
 
 def row(criterion: Criterion, outcomes: Mapping[str, str]) -> dict[str, Any]:
-    """A criterion as programs read it."""
+    """A criterion for programs."""
 
     def seen(tests: Sequence[str], where: str = "") -> list[dict[str, str]]:
         return [
@@ -69,9 +69,9 @@ def row(criterion: Criterion, outcomes: Mapping[str, str]) -> dict[str, Any]:
 
 
 def result(of_tests: Sequence[str], of_needs: Mapping[str, Sequence[str]]) -> str:
-    """``failed`` or ``not run`` when a test was; else ``passed``, or what the criterion still needs.
+    """``failed`` or ``not run`` if any test was; else ``passed``, or the need that is still open.
 
-    ``of_needs``: the results of the tests of each need; where all have passed it is settled.
+    ``of_needs``: the results of the tests of each need. A need is settled when all its tests have passed.
     """
     if "failed" in [*of_tests, *(each for found in of_needs.values() for each in found)]:
         return "failed"
@@ -82,7 +82,7 @@ def result(of_tests: Sequence[str], of_needs: Mapping[str, Sequence[str]]) -> st
 
 
 def show(rows: Sequence[Mapping[str, Any]], commits: Sequence[str]) -> None:
-    """A table for people; each test on a line of its own."""
+    """Print a table for people; one line per test."""
     table = Table(title="The fifty criteria", show_lines=True)
     for column in ("id", "criterion", "proved by", "where", "result"):
         table.add_column(column, overflow="fold")
@@ -115,6 +115,6 @@ def show(rows: Sequence[Mapping[str, Any]], commits: Sequence[str]) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except BrokenPipeError:  # `make requirements | head`: the reader has gone
+    except BrokenPipeError:  # `make requirements | head`: the reader has closed the pipe
         sys.stderr.close()
         sys.exit(141)

@@ -1,4 +1,4 @@
-"""The criteria as the project's own words have them, and the tests that prove each by criteria.yaml."""
+"""The criteria as docs/requirements.md words them, and the tests that prove each, from criteria.yaml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROOFS = Path(__file__).with_name("criteria.yaml")
 PLACES = (
     ("terraform/", "plan"),
     ("tests/unit/", "process"),
-    ("tests/embedded_aws/", "embedded AWS"),
+    ("tests/embedded/", "embedded AWS"),
     ("tests/fabric/", "embedded AWS"),
     ("tests/gpu/", "GPU host"),
     ("tests/host/", "container"),
@@ -25,16 +25,16 @@ PLACES = (
     ("tests/lab/", "lab"),
     ("tests/serving/", "lab"),
 )
-"""Where a test runs, by the beginning of its id."""
+"""Where a test runs, by the prefix of its id."""
 
 NEEDS = {"gpu": "a GPU", "aws": "AWS"}
 
 
 @dataclass(frozen=True)
 class Need:
-    """The command that settles a criterion where there is what it takes, and the tests that this runs there.
+    """The command that settles a criterion on a suitable machine, and the tests that it runs there.
 
-    Without tests it is a person who sees it settled.
+    Without tests, a person judges the result.
     """
 
     command: str
@@ -43,7 +43,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Criterion:
-    """``id``: ``requirement.criterion``; ``needs``: what this machine cannot tell, by the place that can (NEEDS)."""
+    """``id``: ``requirement.criterion``; ``needs``: what this machine cannot prove, keyed by what it takes (NEEDS)."""
 
     id: str
     text: str
@@ -52,21 +52,21 @@ class Criterion:
 
 
 def load() -> list[Criterion]:
-    """Every criterion in its order. Raises KeyError for one that criteria.yaml does not prove."""
+    """All criteria in order. Raises KeyError for a criterion without an entry in criteria.yaml."""
     proofs: dict[str, Any] = yaml.safe_load(PROOFS.read_text())
     return [
         Criterion(
             number,
             text,
             tuple(proofs[number]["tests"]),
-            {where: _need(said) for where, said in proofs[number].get("settled_by", {}).items()},
+            {where: _need(entry) for where, entry in proofs[number].get("settled_by", {}).items()},
         )
         for number, text in words().items()
     ]
 
 
-def _need(said: Any) -> Need:
-    return Need(said) if isinstance(said, str) else Need(said["command"], tuple(said["tests"]))
+def _need(entry: Any) -> Need:
+    return Need(entry) if isinstance(entry, str) else Need(entry["command"], tuple(entry["tests"]))
 
 
 def words() -> dict[str, str]:
@@ -82,5 +82,5 @@ def words() -> dict[str, str]:
 
 
 def place(test: str) -> str:
-    """Where a test runs. Raises StopIteration for an id of no known place."""
+    """Where a test runs. Raises StopIteration if the id has no known prefix."""
     return next(where for beginning, where in PLACES if test.startswith(beginning))

@@ -1,7 +1,7 @@
-"""Run inside an instance: chats at its gateway from where Open WebUI asks. Prints what each of them was answered.
+"""Runs inside an instance: send chats to its gateway from Open WebUI's side, and print the response to each.
 
-Arguments: chats that run or wait, chats asked while those do, tokens of an answer, first part of the request ids.
-Stands alone, for it runs in the instance's own Python: the standard library only.
+Arguments: number of chats that run or wait, number of chats sent meanwhile, tokens of an answer, prefix of the request
+ids. Self-contained, because it runs with the instance's own Python: standard library only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 
 
 def chat(identifier: str, tokens: int, seen: list[dict[str, object]]) -> None:
-    """One chat, streamed; times in milliseconds from the request to the first piece and to the end of the answer."""
+    """Stream one chat; times in milliseconds from the request to the first piece and to the end of the answer."""
     body = {
         "model": "gemma3:270m",
         "messages": [{"role": "user", "content": "Count to one hundred:"}],
@@ -55,7 +55,7 @@ def main() -> None:
     for thread in threads:
         thread.start()
         time.sleep(0.02)
-    time.sleep(0.3)  # they have reached slots and queue
+    time.sleep(0.3)  # the chats have reached slots and queue
     for each in range(more):
         chat(f"{name}-more-{each}", tokens, refused)
     for thread in threads:

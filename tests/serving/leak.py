@@ -1,7 +1,7 @@
-"""Run in an instance, as a leak of one of its units: takes memory there until the kernel has killed a process for it.
+"""Runs inside an instance as a leak of one of its units: allocate memory until the kernel kills a process for it.
 
-Arguments: the `cgroup.procs` of the unit, the process that is expected to go, and MiB to take at the most. Stands
-alone, for it runs in the instance's own Python.
+Arguments: the `cgroup.procs` of the unit, the process that should be killed, and the maximum MiB to allocate.
+Self-contained, because it runs with the instance's own Python.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from pathlib import Path
 
 def main() -> None:
     group, victim, limit = Path(sys.argv[1]), Path("/proc", sys.argv[2]), int(sys.argv[3])
-    group.write_text("0", encoding="ascii")  # 0 is who writes
-    # What it takes first drives out the file of the model; later it may hold more than the model, and would go itself.
+    group.write_text("0", encoding="ascii")  # 0 means the writing process
+    # The first allocations evict the model's file cache; later this process may use more than the model's process,
+    # and the kernel would kill it instead.
     (victim / "oom_score_adj").write_text("500", encoding="ascii")
     held = []
     while victim.exists() and len(held) < limit:
         held.append(bytearray(b"x") * (1 << 20))
         time.sleep(0.002)
-    for _ in range(50):  # killed, but not yet gone: its memory is returned first
+    for _ in range(50):  # killed, but not yet gone: the kernel first frees its memory
         if not victim.exists():
             break
         time.sleep(0.1)

@@ -1,6 +1,7 @@
-"""Single sign-on on the running lab: an OpenID provider beside it, and one instance whose Open WebUI knows of it.
+"""Single sign-on on the running lab: an OpenID provider next to it, and one instance whose Open WebUI uses it.
 
-Instances get sign-on when they boot; here one that runs gets what the role would write, and is given back as it was.
+Instances get sign-on when they boot. Here, a running instance gets the files that the role would write, and its
+original files are restored at the end.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _ATTEMPTS = 12
 
 @dataclass(frozen=True)
 class Provider:
-    """An OpenID provider that knows its clients and refuses others; ``url`` is the same for people and instances."""
+    """An OpenID provider that accepts registered clients only; ``url`` is the same for users and instances."""
 
     url: str
 
@@ -41,15 +42,15 @@ class Provider:
         return f"{self.url}/.well-known/openid-configuration"
 
     def register(self, redirect_address: str) -> tuple[str, str]:
-        """A client's id and secret, as an administrator gets them at a provider."""
-        asked = {"redirect_uris": [redirect_address]}
-        made = requests.post(f"{self.url}/oauth2/clients", json=asked, timeout=20).json()
+        """Register a client and return its id and secret, as an administrator does at a provider."""
+        request = {"redirect_uris": [redirect_address]}
+        made = requests.post(f"{self.url}/oauth2/clients", json=request, timeout=20).json()
         return made["client_id"], made["client_secret"]
 
 
 @contextmanager
 def provider(address: str, people: Sequence[Mapping[str, Any]]) -> Iterator[Provider]:
-    """Run one at an address of this machine that instances reach; ``people`` by their claims, ``sub`` among them."""
+    """Run a provider at an address of this machine that instances reach; ``people``: claims of each user."""
     with socket.create_server((address, 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-W", "ignore", "-m", PROVIDER, "--host", address, "--port", str(port)]
@@ -74,7 +75,7 @@ def provider(address: str, people: Sequence[Mapping[str, Any]]) -> Iterator[Prov
 
 
 def rendered(sign_on: Mapping[str, Any], url: str, folder: Path) -> dict[str, str]:
-    """The settings that the role writes for a sign-on and not without it, by the role's own template and variables."""
+    """The settings that the role adds for a sign-on, rendered with the role's own template and variables."""
     cases = {"with": dict(sign_on), "without": {}}
     template = str(ROLE / "templates" / "open-webui.env.j2")
     play = {
@@ -106,7 +107,7 @@ def rendered(sign_on: Mapping[str, Any], url: str, folder: Path) -> dict[str, st
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     settings = {name: parse((folder / name).read_text()) for name in cases}
-    assert settings["without"].items() <= settings["with"].items(), "sign-on takes a setting away"
+    assert settings["without"].items() <= settings["with"].items(), "sign-on removes a setting"
     return {key: value for key, value in settings["with"].items() if key not in settings["without"]}
 
 
@@ -115,8 +116,8 @@ def parse(text: str) -> dict[str, str]:
 
 
 @contextmanager
-def known(serving: Serving, instance: str, settings: Mapping[str, str], client_secret: str) -> Iterator[None]:
-    """Let an instance's Open WebUI run with these settings besides its own until the end of the block."""
+def enabled(serving: Serving, instance: str, settings: Mapping[str, str], client_secret: str) -> Iterator[None]:
+    """Run an instance's Open WebUI with these additional settings until the end of the block."""
     files = json.loads(serving.run(instance, "cat", CONTAINER))
     added = {
         files["environment"]: "".join(f"{key}={value}\n" for key, value in settings.items()),
@@ -124,7 +125,7 @@ def known(serving: Serving, instance: str, settings: Mapping[str, str], client_s
     }
     kept = {name: serving.docker.output("exec", serving.container(instance), "cat", name) + "\n" for name in added}
     assert not settings.keys() & parse(kept[files["environment"]]).keys(), "this environment has sign-on already"
-    with fleet.suspended(serving, "HealthCheck"):  # it is away for as long as it takes to start
+    with fleet.suspended(serving, "HealthCheck"):  # the instance is unhealthy while Open WebUI starts
         try:
             for name, text in added.items():
                 write(serving, instance, name, kept[name] + text)
@@ -137,12 +138,12 @@ def known(serving: Serving, instance: str, settings: Mapping[str, str], client_s
 
 
 def write(serving: Serving, instance: str, name: str, text: str) -> None:
-    """A file's new content; its owner and mode stay, and the text is in no process list."""
+    """Replace a file's content; its owner and mode stay, and the text appears in no process list."""
     serving.docker.output("exec", "-i", serving.container(instance), "sh", "-c", f"cat > {name}", text=text)
 
 
 def restart(serving: Serving, instance: str) -> None:
-    """Start Open WebUI's processes anew, as the role's handler does, and wait until the load balancer sends users."""
+    """Restart Open WebUI's processes, as the role's handler does, and wait until the load balancer sends users."""
     serving.run(instance, "systemctl", "restart", "open-webui@*")
     fleet.until(lambda: fleet.open_webui_is_ready(serving, instance), "Open WebUI", 150)
     fleet.until(lambda: fleet.healthz(serving, instance) == "200", "good health", 60)
@@ -150,20 +151,20 @@ def restart(serving: Serving, instance: str) -> None:
 
 
 class Browser:
-    """A person's browser without a screen, on the instance that knows of the provider."""
+    """A user's browser without a screen, on the instance with the provider."""
 
     def __init__(self, serving: Serving) -> None:
-        self.url = serving.door.url
+        self.url = serving.chat_address.url
         for _ in range(_ATTEMPTS):
             self.session = requests.Session()
             self.session.trust_env = False
-            self.session.verify = str(serving.door.authority)
+            self.session.verify = str(serving.chat_address.authority)
             if self.config().get("oauth", {}).get("providers"):
                 return
         raise AssertionError("no instance offers single sign-on at the front door")
 
     def config(self) -> dict[str, Any]:
-        """What the sign-in page goes by."""
+        """The configuration that the sign-in page uses."""
         found: dict[str, Any] = self.get("/api/config").json()
         return found
 
@@ -171,7 +172,7 @@ class Browser:
         return self.session.get(self.url + path, timeout=30, allow_redirects=False)
 
     def sign_on(self, sub: str) -> str:
-        """Choose single sign-on, say at the provider's form who one is, come back; where one lands."""
+        """Choose single sign-on, identify as ``sub`` at the provider and return; gives the final address."""
         to_provider = self.get("/oauth/oidc/login")
         assert to_provider.status_code == 302, to_provider.text
         form = self.session.get(to_provider.headers["Location"], timeout=30)

@@ -1,29 +1,30 @@
-"""The main job: a person opens the address, signs in and gets an answer from a real model."""
+"""The main use case: a user opens the address, signs in and gets an answer from a real model."""
 
 from __future__ import annotations
 
-from ollama_gpu import chat, timeline
+from ollama_gpu.core import chat
+from ollama_gpu.observe import boot_timeline
 from tests.serving import fleet
 from tests.serving.conftest import Serving
 from tests.serving.traffic import Session, sign_in
 
 
 def test_the_administrator_signs_in_and_a_model_answers(serving: Serving) -> None:
-    answered = chat.chat(serving.door, serving.administrator)
+    answered = chat.chat(serving.chat_address, serving.administrator)
     assert answered.model == "gemma3:270m"
     assert answered.answer
     assert 0 < answered.first_token_ms <= answered.total_ms
 
 
-def test_people_can_choose_what_chats_and_not_what_embeds(serving: Serving) -> None:
-    session = Session(serving.door, sign_in(serving.door, serving.administrator))
+def test_users_can_choose_the_chat_model_but_not_the_embedding_model(serving: Serving) -> None:
+    session = Session(serving.chat_address, sign_in(serving.chat_address, serving.administrator))
     status, offered = session.ask("GET", "/api/models")
     assert (status, [model["id"] for model in offered["data"]]) == (200, ["gemma3:270m"])
     published = serving.driver.run("models", "list", "--env", "local", "--json")
     assert [model["name"] for model in published.json] == ["gemma3:270m", "all-minilm:22m"]
 
 
-def test_the_command_verify_does_the_same_and_says_that_there_is_no_gpu(serving: Serving) -> None:
+def test_verify_chats_and_skips_the_gpu_checks(serving: Serving) -> None:
     verified = serving.driver.run("verify", "--env", "local", "--json")
     rows = {row["what"]: row for row in verified.json}
     assert verified.status == 0, rows
@@ -49,27 +50,27 @@ def test_status_shows_the_steps_of_each_boot(serving: Serving) -> None:
         assert all(step["result"] == "ok" for step in steps.values()), steps
 
 
-def test_both_booted_at_once_on_an_empty_database(serving: Serving) -> None:
-    """As the first deploy finds it: each wants to make the database, its schema and the first administrator."""
+def test_both_instances_can_boot_at_once_on_an_empty_database(serving: Serving) -> None:
+    """As in a first deploy: each instance tries to create the database, its schema and the first administrator."""
     boots = [boot(serving, instance) for instance in serving.instances()]
     assert max(began for began, _ in boots) < min(ended for _, ended in boots), boots
-    asked = 'select count(*) from "user" where role = $$admin$$; select count(*) from alembic_version'
-    counted = fleet.query(serving, asked)
+    sql = 'select count(*) from "user" where role = $$admin$$; select count(*) from alembic_version'
+    counted = fleet.query(serving, sql)
     assert counted.split() == ["1", "1"], "administrators, schemas"
 
 
 def boot(serving: Serving, instance: str) -> tuple[int, int]:
-    """When an instance's boot began and ended by its log in CloudWatch, in milliseconds since 1970."""
+    """Start and end of an instance's boot from its log in CloudWatch, in milliseconds since 1970."""
     found = serving.context.aws.client("logs").filter_log_events(
         logGroupName=serving.context.contract.log_group("instance", "local"),
         logStreamNames=[instance],
-        filterPattern=timeline.PATTERN,
+        filterPattern=boot_timeline.PATTERN,
     )
     stamps = [event["timestamp"] for event in found["events"] if "ollama-gpu-boot:" in event["message"]]
     return min(stamps), max(stamps)
 
 
-def test_a_second_plan_is_empty_with_the_lab_too(serving: Serving) -> None:
+def test_a_second_plan_is_empty_with_the_lab(serving: Serving) -> None:
     plan = serving.driver.run("plan", "--env", "local", "--json")
     assert plan.status == 0, plan.err
     assert plan.json["changes"] is False, plan.json

@@ -1,4 +1,4 @@
-"""The loss of database and uploads, rehearsed by the command: all is destroyed for real, and back by content."""
+"""The loss of database and uploads, rehearsed by the command: everything is destroyed and restored by content."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from tests.serving.conftest import Serving
 from tests.serving.fleet import WHOLE_SECONDS, until, whole
 
 
-def test_what_people_had_is_back_after_the_stores_were_destroyed(serving: Serving) -> None:
-    until(lambda: whole(serving), "whole fleet", WHOLE_SECONDS)  # another test may just have ended an instance
+def test_the_drill_restores_users_chats_and_files(serving: Serving) -> None:
+    until(lambda: whole(serving), "whole fleet", WHOLE_SECONDS)  # an earlier test may have ended an instance
     before = serving.instances()
     drilled = serving.driver.make("drill", "ENV=local", "JSON=1", seconds=900)
     assert drilled.status == 0, drilled.err
@@ -17,6 +17,6 @@ def test_what_people_had_is_back_after_the_stores_were_destroyed(serving: Servin
     assert report["destroyed_objects"] >= 1
     assert 0 < report["recovery_point_age_seconds"] < 300
     assert 0 < report["recovery_time_seconds"] < 600
-    assert serving.instances() == before, "an instance was replaced for want of a database"
+    assert serving.instances() == before, "an instance was replaced because it had no database"
     plan = serving.driver.run("plan", "--env", "local", "--json")
     assert plan.json["changes"] is False, plan.json

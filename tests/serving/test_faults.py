@@ -1,7 +1,7 @@
-"""What breaks while people chat: how long it hurts, and that nothing saved is lost.
+"""Faults while users chat: how long they affect users, and that no saved data is lost.
 
-The group's own health check is suspended where a test takes its fault back: the instance is then to recover, not to be
-replaced. The one that dies for good comes last and is replaced.
+The group's health check is suspended where a test reverts its fault: the instance must then recover and not be
+replaced. The instance of the test that kills one is replaced; only this test is part of `make test`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from tests.serving.fleet import (
     causes,
     healthz,
     open_webui_is_ready,
-    resize,
     serves_again,
     suspended,
     unit,
@@ -36,51 +35,54 @@ LEAK = Path(__file__).with_name("leak.py")
 
 
 @pytest.fixture
-def nobody_is_replaced(serving: Serving, steady: None) -> Iterator[None]:
+def no_replacements(serving: Serving, steady: None) -> Iterator[None]:
     with suspended(serving, "HealthCheck"):
         yield
 
 
-def test_nobody_notices_a_lost_metadata_service(
-    serving: Serving, token: str, instance: str, report: Report, nobody_is_replaced: None
+@pytest.mark.fault
+def test_a_lost_metadata_service_fails_no_chat(
+    serving: Serving, token: str, instance: str, report: Report, no_replacements: None
 ) -> None:
-    keeper = f"{serving.container(instance)}-metadata"
+    metadata = f"{serving.container(instance)}-metadata"
     since = serving.run(instance, "date", "+%F %T")
 
-    def told(result: str) -> bool:
+    def reported(result: str) -> bool:
         lines = serving.run(instance, "journalctl", "--no-pager", "--unit=ollama-gpu-drain", f"--since={since}")
         return f"step=metadata result={result}" in lines
 
-    with traffic(serving.door, token) as users:
+    with traffic(serving.chat_address, token) as users:
         began = time.monotonic()
-        serving.docker.output("pause", keeper)
+        serving.docker.output("pause", metadata)
         try:
-            until(lambda: told("failed"), "word of the lost metadata service", 30)
+            until(lambda: reported("failed"), "report of the lost metadata service", 30)
         finally:
-            serving.docker.output("unpause", keeper)
-        until(lambda: told("ok"), "word of its return", 90)
+            serving.docker.output("unpause", metadata)
+        until(lambda: reported("ok"), "report of its return", 90)
         figures = users.settle(began, 120)
     report("metadata service gone", figures)
     assert not figures.failed
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("name", "unit_name"), [("Ollama killed", OLLAMA), ("gateway killed", GATEWAY)])
-def test_a_killed_service_comes_back(
-    serving: Serving, token: str, instance: str, report: Report, nobody_is_replaced: None, name: str, unit_name: str
+def test_a_killed_service_restarts(
+    serving: Serving, token: str, instance: str, report: Report, no_replacements: None, name: str, unit_name: str
 ) -> None:
     before = unit(serving, instance, unit_name, "MainPID")
-    with traffic(serving.door, token) as users:
+    with traffic(serving.chat_address, token) as users:
         began = time.monotonic()
         serving.run(instance, "systemctl", "kill", "--signal=KILL", unit_name)
         back = until(lambda: serves_again(serving, instance, unit_name, before), f"new {unit_name}", 90)
         report(name, users.settle(began, 120), instance_ready=back)
-    serving.run(instance, "systemctl", "reset-failed", unit_name)  # five deaths in an hour are its end, rightly
+    serving.run(instance, "systemctl", "reset-failed", unit_name)  # systemd gives up after five deaths in an hour
 
 
-def test_an_ollama_without_memory_comes_back(
-    serving: Serving, token: str, instance: str, report: Report, nobody_is_replaced: None
+@pytest.mark.fault
+def test_an_ollama_out_of_memory_restarts(
+    serving: Serving, token: str, instance: str, report: Report, no_replacements: None
 ) -> None:
-    """Its unit has a limit, a leak in the unit reaches it, and the kernel kills who holds most: the model's process."""
+    """A leak reaches the unit's memory limit, and the kernel kills the largest process: the model's."""
     before = _engines(serving, instance)
     largest = before[0]
     used = int(unit(serving, instance, OLLAMA, "MemoryCurrent"))
@@ -88,7 +90,7 @@ def test_an_ollama_without_memory_comes_back(
     def limit(value: str) -> None:
         serving.run(instance, "systemctl", "set-property", "--runtime", OLLAMA, f"MemoryMax={value}")
 
-    with traffic(serving.door, token) as users:
+    with traffic(serving.chat_address, token) as users:
         began = time.monotonic()
         limit(str(used + 64 * MIB))
         try:
@@ -101,32 +103,34 @@ def test_an_ollama_without_memory_comes_back(
     serving.run(instance, "systemctl", "reset-failed", OLLAMA)
 
 
-def test_a_killed_open_webui_comes_back(
-    serving: Serving, token: str, instance: str, report: Report, nobody_is_replaced: None
+@pytest.mark.fault
+def test_a_killed_open_webui_restarts(
+    serving: Serving, token: str, instance: str, report: Report, no_replacements: None
 ) -> None:
-    asked = ("docker", "inspect", "--format", "{{.Id}} {{.State.Running}}", "open-webui-8081")
-    before = serving.run(instance, *asked).split()[0]
+    inspect = ("docker", "inspect", "--format", "{{.Id}} {{.State.Running}}", "open-webui-8081")
+    before = serving.run(instance, *inspect).split()[0]
 
-    def anew() -> bool:
-        identity, _, running = serving.said(instance, *asked).partition(" ")
+    def replaced_process() -> bool:
+        identity, _, running = serving.try_run(instance, *inspect).partition(" ")
         return running == "true" and identity != before and _ready(serving, instance)
 
-    with traffic(serving.door, token) as users:
+    with traffic(serving.chat_address, token) as users:
         began = time.monotonic()
         serving.run(instance, "docker", "kill", "open-webui-8081")
-        back = until(anew, "new process of Open WebUI", 120)
+        back = until(replaced_process, "new process of Open WebUI", 120)
         report("Open WebUI's process killed", users.settle(began, 150), process_ready=back)
 
 
+@pytest.mark.fault
 def test_a_stuck_ollama_leaves_the_rotation(
-    serving: Serving, token: str, instance: str, report: Report, nobody_is_replaced: None
+    serving: Serving, token: str, instance: str, report: Report, no_replacements: None
 ) -> None:
-    with traffic(serving.door, token) as users:
+    with traffic(serving.chat_address, token) as users:
         began = time.monotonic()
         serving.run(instance, "systemctl", "kill", "--signal=STOP", OLLAMA)
         try:
             out = until(
-                lambda: instance not in serving.healthy(), f"end of {instance} in the rotation", ROTATION_SECONDS
+                lambda: instance not in serving.healthy(), f"removal of {instance} from the rotation", ROTATION_SECONDS
             )
             figures = users.settle(began, out + 60)
             assert "11500" in " ".join(causes(serving, instance))
@@ -138,27 +142,28 @@ def test_a_stuck_ollama_leaves_the_rotation(
     report("Ollama stuck", figures, out_of_rotation=out, in_rotation_after_it_goes_on=returned)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "program", "other"),
     [("Redis restarted", "redis-server", "postgres"), ("PostgreSQL restarted", "postgres", "redis-server")],
 )
-def test_a_restarted_store_is_found_again(
+def test_instances_reconnect_to_a_restarted_store(
     serving: Serving,
     token: str,
     report: Report,
-    nobody_is_replaced: None,
+    no_replacements: None,
     name: str,
     program: str,
     other: str,
 ) -> None:
-    """It crashes, and is back after five seconds; the other one goes on."""
+    """The store crashes and restarts after five seconds; the other one keeps running."""
 
     def process(of: str) -> str:
         found = serving.docker.output("exec", serving.stores, "sh", "-c", f"pgrep --oldest {of} || true")
         return found.strip()
 
     before, bystander = process(program), process(other)
-    with traffic(serving.door, token) as users:
+    with traffic(serving.chat_address, token) as users:
         began = time.monotonic()
         serving.docker.output("exec", serving.stores, "kill", "-KILL", before)
         until(lambda: process(program) not in ("", before), f"new {program}", 60)
@@ -166,10 +171,11 @@ def test_a_restarted_store_is_found_again(
     assert process(other) == bystander
 
 
-def test_a_full_disk_takes_the_instance_out_before_it_hurts(
-    serving: Serving, token: str, instance: str, report: Report, nobody_is_replaced: None
+@pytest.mark.fault
+def test_an_instance_with_a_full_disk_leaves_the_rotation_before_chats_fail(
+    serving: Serving, token: str, instance: str, report: Report, no_replacements: None
 ) -> None:
-    """What Open WebUI writes to is filled to the last byte: a small disk of its own, for / is this whole machine's."""
+    """Fills Open WebUI's disk completely; it is a small separate disk, because / belongs to this machine."""
     settings, disk = "/etc/ollama-gpu/health.json", "/var/lib/open-webui"
     kept = serving.run(instance, "cat", settings)
 
@@ -185,9 +191,9 @@ def test_a_full_disk_takes_the_instance_out_before_it_hurts(
         restarted(f"mount -t tmpfs -o size=600m disk {disk}; install -d -o {owner} -m 700 {disk}/8081")
         watch(json.dumps(json.loads(kept) | {"disk_paths": ["/", disk]}))
         until(lambda: _ready(serving, instance), "readiness with the disk", ROTATION_SECONDS)
-        with traffic(serving.door, token) as users:
+        with traffic(serving.chat_address, token) as users:
             began = time.monotonic()
-            serving.said(instance, "dd", "if=/dev/zero", f"of={disk}/fill", "bs=1M", "status=none")
+            serving.try_run(instance, "dd", "if=/dev/zero", f"of={disk}/fill", "bs=1M", "status=none")
             assert serving.run(instance, "df", "--output=avail", disk).split()[-1] == "0"
             out = until(lambda: healthz(serving, instance) == "503", "refusal of the health check", 45)
             assert any(disk in cause for cause in causes(serving, instance))
@@ -198,47 +204,46 @@ def test_a_full_disk_takes_the_instance_out_before_it_hurts(
         assert not figures.failed
     finally:
         watch(kept)
-        restarted(f"umount --lazy {disk}")  # a process of a container that just ended may still have it
+        restarted(f"umount --lazy {disk}")  # a process of a container that just ended may still use it
         until(lambda: _ready(serving, instance), "readiness without the disk", ROTATION_SECONDS)
 
 
 def test_a_dead_instance_is_replaced(serving: Serving, token: str, instance: str, report: Report) -> None:
-    """The fleet is also to grow meanwhile: who comes last, `test_drain`, needs three."""
     before = serving.instances()
-    with traffic(serving.door, token) as users:
+    with traffic(serving.chat_address, token) as users:
         began = time.monotonic()
         serving.docker.output("kill", serving.container(instance))
-        out = until(lambda: instance not in serving.healthy(), f"end of {instance} in the rotation", ROTATION_SECONDS)
+        out = until(
+            lambda: instance not in serving.healthy(), f"removal of {instance} from the rotation", ROTATION_SECONDS
+        )
         figures = users.settle(began, out + 60)
-        resize(serving, 3)
         until(lambda: instance not in serving.instances() and whole(serving), "replacement", WHOLE_SECONDS)
         replaced = time.monotonic() - began
         later = users.settle(time.monotonic(), 60)
     report("instance killed", figures, out_of_rotation=out, replaced=replaced)
     assert not later.failed
-    assert len(set(serving.instances()) - set(before)) == 2
-    told = serving.context.aws.autoscaling.describe_scaling_activities(AutoScalingGroupName=serving.group)
-    reasons = [each["Cause"] for each in told["Activities"] if instance in each["Description"]]
+    assert len(set(serving.instances()) - set(before)) == 1
+    activities = serving.context.aws.autoscaling.describe_scaling_activities(AutoScalingGroupName=serving.group)
+    reasons = [each["Cause"] for each in activities["Activities"] if instance in each["Description"]]
     assert any("ELB system health check failure" in reason for reason in reasons), reasons
 
 
 def _ready(serving: Serving, instance: str) -> bool:
-    """Whether the health check is good and Open WebUI's process has its stores."""
+    """Whether the health check passes and Open WebUI's process has its stores."""
     return healthz(serving, instance) == "200" and open_webui_is_ready(serving, instance)
 
 
 def _engines(serving: Serving, instance: str) -> list[str]:
-    """The processes that hold Ollama's models, one each: their pids, who has most memory first."""
+    """Pids of the processes that hold Ollama's models, one per model, the largest first."""
     server = unit(serving, instance, OLLAMA, "MainPID")
-    return serving.said(instance, "ps", "--ppid", server, "--sort=-rss", "--format=pid=").split()
+    return serving.try_run(instance, "ps", "--ppid", server, "--sort=-rss", "--format=pid=").split()
 
 
 def _leak(serving: Serving, instance: str, victim: str) -> str:
-    """Take memory in Ollama's unit until the process ``victim`` has gone; what `leak` says of it."""
+    """Allocate memory in Ollama's unit until the process ``victim`` is gone; returns the output of `leak`."""
     group = unit(serving, instance, OLLAMA, "ControlGroup")
-    controller = (
-        serving.said(instance, "ls", "-d", "/sys/fs/cgroup/memory") or "/sys/fs/cgroup"
-    )  # of cgroup v1, else v2
+    # cgroup v1 has the first path, v2 the second.
+    controller = serving.try_run(instance, "ls", "-d", "/sys/fs/cgroup/memory") or "/sys/fs/cgroup"
     arguments = (f"{controller}{group}/cgroup.procs", victim, "2048")
     return serving.docker.output(
         "exec", "--interactive", serving.container(instance), "python3", "-", *arguments,
@@ -247,6 +252,6 @@ def _leak(serving: Serving, instance: str, victim: str) -> str:
 
 
 def _has_all_again(serving: Serving, instance: str, before: list[str]) -> bool:
-    """Whether as many models are held as before, the largest of them by another process."""
+    """Whether the same number of models is loaded as before, the largest of them by another process."""
     now = _engines(serving, instance)
     return len(now) == len(before) and before[0] not in now and healthz(serving, instance) == "200"

@@ -1,4 +1,4 @@
-"""The gateway's limits under load, and whether its figures are what the clients measured."""
+"""The gateway's limits under load, and whether its figures match the clients' measurements."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ INSIDE = Path(__file__).with_name("inside.py")
 REFUSED_WITHIN_MS = 50
 MORE = 9
 QUEUE_SECONDS = 20  # gateway_queue_seconds
-TOKENS = 12  # three turns of the slots end within the 20 seconds that the gateway lets a chat wait
-FIGURES_SECONDS = 90  # the agent sends every 5 seconds; the rest is a busy machine
+TOKENS = 12  # three rounds of the slots finish within the 20 seconds that a chat may wait in the queue
+FIGURES_SECONDS = 90  # the agent sends every 5 seconds; the rest allows for a busy machine
 
 
 @dataclass(frozen=True)
 class Burst:
-    """``held`` and ``more`` are what `inside` prints; ``logged`` the gateway's own lines by request id."""
+    """``held`` and ``more``: the output of `inside`; ``logged``: the gateway's log lines by request id."""
 
     slots: int
     held: list[dict[str, Any]]
@@ -36,17 +36,17 @@ class Burst:
 
     @property
     def served(self) -> list[dict[str, Any]]:
-        """Of those that were let in, who got a slot before the queue's time was over; on a busy machine not all do."""
+        """Accepted chats that got a slot before the queue timeout; on a busy machine not all do."""
         return [each for each in self.held if each["status"] == 200]
 
     @property
-    def waited_in_vain(self) -> list[dict[str, Any]]:
+    def timed_out(self) -> list[dict[str, Any]]:
         return [each for each in self.held if each["status"] != 200]
 
 
 @pytest.fixture(scope="module")
 def burst(serving: Serving) -> Burst:
-    """As many chats as slots and queue hold, and more on top, at one instance."""
+    """Fill the slots and the queue of one instance with chats, and send more on top."""
     instance = serving.healthy()[0]
     slots, queue = limits(serving, instance)
     name = f"burst-{secrets.token_hex(4)}"
@@ -55,14 +55,14 @@ def burst(serving: Serving) -> Burst:
          str(slots + queue), str(MORE), str(TOKENS), name],
         input=INSIDE.read_text(encoding="utf-8"), capture_output=True, text=True, check=True, timeout=180,
     )  # fmt: skip
-    told = json.loads(ran.stdout)
+    result = json.loads(ran.stdout)
     wanted = slots + queue + MORE
     until(lambda: len(logged(serving, name)) >= wanted, f"{wanted} lines of the gateway in CloudWatch")
-    return Burst(slots, told["held"], told["more"], logged(serving, name))
+    return Burst(slots, result["held"], result["more"], logged(serving, name))
 
 
 def limits(serving: Serving, instance: str) -> tuple[int, int]:
-    """Slots and places in the queue, as HAProxy's configuration has them."""
+    """Slots and queue length from HAProxy's configuration."""
     written = serving.run(instance, "cat", "/etc/haproxy/haproxy.cfg")
     slots = next(line for line in written.splitlines() if line.strip().startswith("server gpu0"))
     queue = written.split("queue(ollama) ge ", 1)[1].split(" ", 1)[0]
@@ -75,12 +75,12 @@ def logged(serving: Serving, name: str) -> dict[str, dict[str, Any]]:
 
 def events(serving: Serving, pattern: str, since: datetime | None = None) -> list[dict[str, Any]]:
     """The gateway's lines in CloudWatch Logs."""
-    asked: dict[str, Any] = {
+    query: dict[str, Any] = {
         "logGroupName": serving.context.contract.log_group("gateway", "local"),
         "filterPattern": pattern,
         "startTime": int((since or datetime.now(UTC) - timedelta(minutes=10)).timestamp() * 1000),
     }
-    pages = serving.context.aws.client("logs").get_paginator("filter_log_events").paginate(**asked)
+    pages = serving.context.aws.client("logs").get_paginator("filter_log_events").paginate(**query)
     return [json.loads(event["message"]) for page in pages for event in page["events"]]
 
 
@@ -91,7 +91,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = FIGURES_SEC
         time.sleep(0.5)
 
 
-def test_who_finds_slots_and_queue_full_is_refused_at_once(burst: Burst, capsys: pytest.CaptureFixture[str]) -> None:
+def test_chats_beyond_slots_and_queue_are_refused_at_once(burst: Burst, capsys: pytest.CaptureFixture[str]) -> None:
     assert [each["status"] for each in burst.more] == [503] * MORE
     assert all(int(each["retry_after"]) > 0 for each in burst.more)
     times = sorted(each["total_ms"] for each in burst.more)
@@ -100,22 +100,22 @@ def test_who_finds_slots_and_queue_full_is_refused_at_once(burst: Burst, capsys:
     assert median(times) < REFUSED_WITHIN_MS
 
 
-def test_streams_go_on_while_others_are_refused(burst: Burst) -> None:
+def test_streams_continue_while_others_are_refused(burst: Burst) -> None:
     assert len(burst.served) >= burst.slots
     assert all(each["whole"] for each in burst.served)
     last_refusal = max(each["ended"] for each in burst.more)
     assert sum(each["ended"] > last_refusal for each in burst.served) >= burst.slots
 
 
-def test_nobody_waits_longer_than_the_queue_allows(burst: Burst) -> None:
-    for each in burst.waited_in_vain:
+def test_no_chat_waits_longer_than_the_queue_timeout(burst: Burst) -> None:
+    for each in burst.timed_out:
         assert (each["status"], int(each["retry_after"]) > 0) == (503, True)
         assert each["total_ms"] == pytest.approx(1000 * QUEUE_SECONDS, abs=2000)
 
 
-def test_the_gateway_logs_what_its_clients_measured(burst: Burst, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_gateways_log_matches_its_clients_measurements(burst: Burst, capsys: pytest.CaptureFixture[str]) -> None:
     assert burst.logged.keys() == {each["id"] for each in burst.held + burst.more}
-    for each in burst.more + burst.waited_in_vain:
+    for each in burst.more + burst.timed_out:
         line = burst.logged[each["id"]]
         assert (line["Status"], line["Requests"], line["Rejected"]) == (503, 1, 1)
         assert "TimeToFirstToken" not in line
@@ -130,14 +130,14 @@ def test_the_gateway_logs_what_its_clients_measured(burst: Burst, capsys: pytest
             f"\nfirst token by client minus gateway: median {median(differences):.1f} ms, "
             f"{min(differences):.1f} to {max(differences):.1f} ms"
         )
-    # Two programs on a machine of which every core is busy: one may wait a turn for its processor.
+    # Two programs on a machine with every core busy: one may wait for a processor.
     assert abs(median(differences)) < 25
     assert max(map(abs, differences)) < 250
 
 
-def test_who_waits_in_the_queue_has_it_in_the_first_token(burst: Burst) -> None:
+def test_queue_time_counts_toward_the_first_token(burst: Burst) -> None:
     waited = [line for line in burst.logged.values() if line.get("QueueTime", 0) > 500]
-    assert waited, "nobody waited: the burst was too small"
+    assert waited, "no chat waited: the burst was too small"
     assert all(line["TimeToFirstToken"] > line["QueueTime"] for line in waited if line["Status"] == 200)
 
 
@@ -154,7 +154,7 @@ def test_cloudwatch_has_the_same_figures(serving: Serving, burst: Burst) -> None
         return sum(point["Sum"] for point in found["Datapoints"])
 
     def lines() -> list[dict[str, Any]]:
-        """Of all instances and users: others may chat in the same minute."""
+        """Lines of all instances and users: others may chat in the same minute."""
         found = (line for line in events(serving, '"_aws"', start - timedelta(minutes=5)))
         return [line for line in found if start.timestamp() <= line["_aws"]["Timestamp"] / 1000 < end.timestamp()]
 

@@ -1,4 +1,4 @@
-"""A model comes and goes while people chat: no request fails, no stream is cut, nothing is restarted."""
+"""A model is added and removed while users chat: no request fails, no stream is cut, nothing restarts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
-from ollama_gpu import model_following, model_memory, models, role_variables
-from ollama_gpu.lab import places
-from ollama_gpu.lab.supplies import model
-from ollama_gpu.model_store import Store
-from ollama_gpu.paths import locate
+from ollama_gpu.core.paths import locate
+from ollama_gpu.local.lab import locations
+from ollama_gpu.local.lab.supplies import model
+from ollama_gpu.models import memory, model_set
+from ollama_gpu.models import serving as serving_settings
+from ollama_gpu.models.store import Store
+from ollama_gpu.observe import model_following
 from tests.serving.conftest import Serving
 from tests.serving.traffic import Session, sign_in, traffic
 
@@ -30,8 +32,8 @@ _MANIFESTS = Path("manifests/registry.ollama.ai/library")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a second model: the lab's own, with weights that are a few bytes longer and so another process's."""
-    made = model.find(places.locate(locate()).cache)
+    """A store with a second model: the lab's own with weights a few bytes longer, so that it gets another process."""
+    made = model.find(locations.locate(locate()).cache)
     assert made is not None
     folder = tmp_path_factory.mktemp("store")
     (folder / "blobs").mkdir()
@@ -50,66 +52,66 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def as_it_was(serving: Serving) -> Iterator[None]:
+def second_model_removed(serving: Serving) -> Iterator[None]:
     yield
     if SECOND in names(serving):
         serving.driver.run("models", "remove", SECOND, "--env", "local")
 
 
 def names(serving: Serving) -> list[str]:
-    """The names of the published set."""
+    """The names of the published models."""
     context = serving.context
-    return [each.name for each in models.published(context.environment, context.contract, context.aws) or []]
+    return [each.name for each in model_set.published(context) or []]
 
 
 def offered(session: Session) -> set[str]:
-    """The models that Open WebUI lists, at the instance that this session is on."""
+    """The models that Open WebUI lists on this session's instance."""
     status, answer = session.ask("GET", "/api/models")
     assert status == 200, answer
     return {each["id"] for each in answer["data"]}
 
 
 def sessions(serving: Serving, token: str) -> list[Session]:
-    """One on each instance, by the load balancer's cookie."""
+    """One session on each instance, by the load balancer's cookie."""
     found: dict[str, Session] = {}
     deadline = time.monotonic() + 60
     while len(found) < len(serving.healthy()):
         assert time.monotonic() < deadline, "the load balancer does not use every instance"
-        session = Session(serving.door, token)
+        session = Session(serving.chat_address, token)
         session.ask("GET", "/api/version")
         found.setdefault(session.cookies["AWSALB"].split("|")[0], session)
     return list(found.values())
 
 
 class Refused(Exception):
-    """The model is not there (any more), said before any of the answer."""
+    """The model does not exist (any more); reported before the answer starts."""
 
 
 def story(session: Session, tokens: int) -> None:
-    """A whole answer of the second model, as it streams. Raises Refused; AssertionError where it was cut off."""
+    """Stream a whole answer of the second model. Raises Refused, or AssertionError if the answer is cut off."""
     body = {"model": SECOND, "messages": [{"role": "user", "content": "Once upon a time"}], "stream": True}
     response = session.send("POST", "/api/chat/completions", {**body, "max_tokens": tokens})
     if response.status != 200:
         raise Refused(response.read())
     pieces = 0
     while line := response.readline():
-        said = line.decode("utf-8", "replace").removeprefix("data:").strip()
-        if said == "[DONE]":
+        data = line.decode("utf-8", "replace").removeprefix("data:").strip()
+        if data == "[DONE]":
             response.read()
             return
-        if not line.startswith(b"data:") or not said:
+        if not line.startswith(b"data:") or not data:
             continue
-        if "error" in (event := json.loads(said)):
-            assert not pieces, f"cut off after {pieces} pieces: {said}"
+        if "error" in (event := json.loads(data)):
+            assert not pieces, f"cut off after {pieces} pieces: {data}"
             response.read()
-            raise Refused(said)
+            raise Refused(data)
         pieces += any(choice.get("delta", {}).get("content") for choice in event.get("choices", []))
     raise AssertionError(f"cut off after {pieces} pieces")
 
 
 @dataclass
 class Listener:
-    """Somebody who asks the second model for one story after the other, until there is none."""
+    """A user who asks the second model for one story after the other until the model is gone."""
 
     session: Session
     answers: int = 0
@@ -128,12 +130,12 @@ class Listener:
 
 @contextmanager
 def listening(on: list[Session]) -> Iterator[list[Listener]]:
-    """Listeners who are in the middle of a story; they have all left at the end."""
+    """Users with a story in progress; all have finished at the end."""
     listeners = [Listener(session) for session in on]
     threads = [threading.Thread(target=each.listen, daemon=True) for each in listeners]
     for thread in threads:
         thread.start()
-    wait_for("each has had an answer", lambda: all(each.answers or each.cut for each in listeners), 120)
+    wait_for("each user has had an answer", lambda: all(each.answers or each.cut for each in listeners), 120)
     yield listeners
     for thread in threads:
         thread.join(120)
@@ -141,14 +143,14 @@ def listening(on: list[Session]) -> Iterator[list[Listener]]:
 
 
 def processes(serving: Serving) -> dict[str, str]:
-    """What must not restart: the main process of Ollama, of the gateway and of Open WebUI, on each instance."""
+    """Processes that must not restart: the main processes of Ollama, gateway and Open WebUI on each instance."""
     units = ["ollama@0.service", "haproxy.service", "ollama-gpu-health.service", "open-webui@8081.service"]
     command = ["systemctl", "show", "--property", "Id,MainPID,NRestarts,ActiveEnterTimestamp", *units]
     return {instance: serving.run(instance, *command) for instance in serving.healthy()}
 
 
 def resident(serving: Serving, instance: str) -> dict[str, dict[str, Any]]:
-    """What an instance's Ollama has loaded, by name."""
+    """The models that an instance's Ollama has loaded, by name."""
     answer = json.loads(serving.run(instance, "curl", "-s", "http://127.0.0.1:11500/api/ps"))
     return {each["name"]: each for each in answer["models"]}
 
@@ -161,31 +163,31 @@ def wait_for(what: str, condition: Any, seconds: float = FOLLOWED_WITHIN_SECONDS
     return time.monotonic() - began
 
 
-@pytest.mark.usefixtures("as_it_was")
-def test_a_model_comes_and_goes_while_people_chat(serving: Serving, store: Path) -> None:
-    token = sign_in(serving.door, serving.administrator)
+@pytest.mark.usefixtures("second_model_removed")
+def test_a_model_can_be_added_and_removed_while_users_chat(serving: Serving, store: Path) -> None:
+    token = sign_in(serving.chat_address, serving.administrator)
     before = processes(serving)
     instances = serving.healthy()
-    with traffic(serving.door, token, users=2, tokens=6) as running:
+    with traffic(serving.chat_address, token, users=2, tokens=6) as running:
         since = time.monotonic()
         added = serving.driver.run("models", "add", SECOND, "--store", str(store), "--env", "local")
         assert added.status == 0, added.err
         on_each, watching = sessions(serving, token), sessions(serving, token)
         assert len(on_each) == len(instances) == 2
         came = wait_for("every Open WebUI lists it", lambda: all(SECOND in offered(each) for each in on_each))
-        told = {each: model_following.read(serving.context, each) for each in instances}
+        followed = {each: model_following.read(serving.context, each) for each in instances}
         wait_for("every instance has loaded it", lambda: all(SECOND in resident(serving, each) for each in instances))
-        wait_for("every instance says so", lambda: check(serving).state == "ok")
+        wait_for("every instance reports it", lambda: check(serving).state == "ok")
         with listening(on_each) as listeners:
             removed = serving.driver.run("models", "remove", SECOND, "--env", "local")
             assert removed.status == 0, removed.err
-            went = wait_for("nobody is offered it", lambda: not any(SECOND in offered(each) for each in watching))
-        assert [each.cut for each in listeners] == ["", ""], "whose answer had begun got the whole of it"
+            went = wait_for("no Open WebUI lists it", lambda: not any(SECOND in offered(each) for each in watching))
+        assert [each.cut for each in listeners] == ["", ""], "answers in progress were completed"
         assert all(each.answers > 0 for each in listeners)
         wait_for("its memory is free", lambda: not any(SECOND in resident(serving, each) for each in instances))
-        wait_for("every instance says so", lambda: check(serving).state == "ok")
+        wait_for("every instance reports its removal", lambda: check(serving).state == "ok")
         figures = running.settle(since, 600)
-    print(f"models: listed everywhere after {came:.0f} s, gone after {went:.0f} s; {figures}; {told}")
+    print(f"models: listed everywhere after {came:.0f} s, gone after {went:.0f} s; {figures}; {followed}")
     assert figures.failed == 0
     assert processes(serving) == before, "something was restarted"
     for instance in instances:
@@ -198,23 +200,24 @@ def check(serving: Serving) -> Any:
     return model_following.check(serving.context, serving.healthy())
 
 
-def test_a_model_takes_the_memory_that_was_weighed(serving: Serving) -> None:
+def test_a_model_takes_the_predicted_memory(serving: Serving) -> None:
     context = serving.context
-    how = role_variables.serving(context.paths, context.environment)
-    needs = {each.name: each for each in models.weigh(context.environment, context.contract, context.aws, how).values()}
+    how = serving_settings.read(context.paths, context.environment)
+    needs = {each.name: each for each in model_set.weigh(context, how).values()}
     for instance in serving.healthy():
         for name, loaded in resident(serving, instance).items():
-            # Without a GPU a model whose output is its embedding holds that a second time, in half precision at most.
+            # Without a GPU, a model that shares its output and embedding weights holds these twice, at most in half
+            # precision.
             twice = loaded["size"] - needs[name].loaded
-            assert -4 * model_memory.MIB < twice < 200 * model_memory.MIB, (name, loaded["size"], needs[name])
+            assert -4 * memory.MIB < twice < 200 * memory.MIB, (name, loaded["size"], needs[name])
 
 
-def test_a_model_that_no_gpu_of_the_fleet_holds_is_refused_with_the_sum(
+def test_a_model_that_fits_no_gpu_is_refused_with_the_calculation(
     serving: Serving, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = serving.context
-    huge = model_memory.Serving(4096, 8192)
-    wanted = models.ModelSet(context.environment, context.contract, context.aws, huge, Store(store))
+    huge = memory.Serving(4096, 8192)
+    wanted = model_set.ModelSet(context, huge, Store(store))
     with pytest.raises(Exception, match=r"do not fit a GPU of .*T4.*KV cache .* \(4096 slots x 8192 tokens"):
         wanted.add({"name": SECOND})
     assert SECOND not in names(serving)

@@ -1,4 +1,4 @@
-"""What an attacker tries: from outside, from another container of the network, and with an instance's own role."""
+"""Attacks from outside, from another container of the network, and with an instance's own role."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ollama_gpu.aws import code_of
-from ollama_gpu.lab import names
+from ollama_gpu.core.aws import code_of
+from ollama_gpu.local.lab import names
 from tests.serving.conftest import Serving
 from tests.serving.traffic import Session
 
@@ -24,7 +24,7 @@ NO_BODY: dict[str, str] = {}
 
 
 class Hidden(dict[str, str]):
-    """Secret values and their names; a failing test prints its arguments, and not these."""
+    """Secret values and their names; hides them when a failing test prints its arguments."""
 
     def __repr__(self) -> str:
         return f"{len(self)} secrets"
@@ -32,13 +32,13 @@ class Hidden(dict[str, str]):
 
 @pytest.fixture(scope="module")
 def outsider(serving: Serving) -> Session:
-    """Somebody without an account."""
-    return Session(serving.door)
+    """A session without an account."""
+    return Session(serving.chat_address)
 
 
 @pytest.fixture(scope="module")
 def secret_texts(serving: Serving) -> Hidden:
-    """Every secret value of the environment, and which it is."""
+    """Every secret value of the environment, with its name."""
     contract, aws = serving.context.contract, serving.context.aws
     wanted = {key: contract.secret(key, "local") for key in contract.secrets}
     fabric = json.loads(aws.ssm.get_parameter(Name=contract.parameter("fabric", "local"))["Parameter"]["Value"])
@@ -61,14 +61,14 @@ def instance(serving: Serving) -> str:
 
 @pytest.fixture(scope="module")
 def role(serving: Serving, instance: str) -> boto3.Session:
-    """What somebody has who took over an instance: the credentials of its role."""
+    """The credentials of an instance's role, as an attacker on the instance has them."""
     folder = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
     token = serving.run(
         instance, "curl", "-sf", "-X", "PUT", "-H", "X-aws-ec2-metadata-token-ttl-seconds: 60",
         "http://169.254.169.254/latest/api/token",
     )  # fmt: skip
-    asked = ("curl", "-sf", "-H", f"X-aws-ec2-metadata-token: {token}")
-    keys = json.loads(serving.run(instance, *asked, folder + serving.run(instance, *asked, folder)))
+    curl = ("curl", "-sf", "-H", f"X-aws-ec2-metadata-token: {token}")
+    keys = json.loads(serving.run(instance, *curl, folder + serving.run(instance, *curl, folder)))
     return boto3.Session(
         aws_access_key_id=keys["AccessKeyId"],
         aws_secret_access_key=keys["SecretAccessKey"],
@@ -77,16 +77,16 @@ def role(serving: Serving, instance: str) -> boto3.Session:
     )
 
 
-# ---- From outside ----
+# From outside
 @pytest.mark.parametrize(
     "path",
     ["/healthz", "/healthz/", "/metrics", "/ready", "/health", "/details", "/api/ps", "/api/tags", "/v1/models",
      "/stats", "/api/show"],
 )  # fmt: skip
-def test_nothing_of_ollama_metrics_or_health_is_behind_the_front_door(outsider: Session, path: str) -> None:
-    status, said = outsider.ask("GET", path)
-    text = said if isinstance(said, str) else json.dumps(said)
-    # For a page that it does not know Open WebUI answers its own single page, which then says so.
+def test_the_front_door_exposes_no_ollama_metrics_or_health_pages(outsider: Session, path: str) -> None:
+    status, content = outsider.ask("GET", path)
+    text = content if isinstance(content, str) else json.dumps(content)
+    # For an unknown page Open WebUI returns its single-page application, which then reports the error.
     page = status == 200 and text.lstrip().lower().startswith("<!doctype html>")
     assert page or status in (401, 403, 404, 405), f"{status}: {text[:200]}"
     for trace in ("Ollama is running", '"models"', "size_vram", "haproxy_", "not ready", "HELP"):
@@ -94,11 +94,11 @@ def test_nothing_of_ollama_metrics_or_health_is_behind_the_front_door(outsider: 
 
 
 @pytest.mark.parametrize("path", ["/api/generate", "/api/chat", "/api/pull", "/v1/chat/completions", "/api/embed"])
-def test_nobody_without_an_account_asks_a_model(outsider: Session, path: str) -> None:
+def test_a_model_is_not_available_without_an_account(outsider: Session, path: str) -> None:
     body = {"model": "gemma3:270m", "prompt": "1", "messages": [{"role": "user", "content": "1"}], "stream": False}
-    status, said = outsider.ask("POST", path, body)
-    assert status in (401, 403, 404, 405), said
-    assert "response" not in json.dumps(said)
+    status, content = outsider.ask("POST", path, body)
+    assert status in (401, 403, 404, 405), content
+    assert "response" not in json.dumps(content)
 
 
 @pytest.mark.parametrize(
@@ -107,26 +107,26 @@ def test_nobody_without_an_account_asks_a_model(outsider: Session, path: str) ->
      ("GET", "/api/models"), ("GET", "/api/v1/users/"), ("GET", "/api/v1/chats/"), ("GET", "/api/v1/files/"),
      ("GET", "/ollama/config"), ("GET", "/openai/config")],
 )  # fmt: skip
-def test_open_webui_answers_only_who_has_signed_in(outsider: Session, method: str, path: str) -> None:
-    status, said = outsider.ask(method, path, {"model": "gemma3:270m", "messages": []} if method == "POST" else None)
-    assert status in (401, 403), said
+def test_open_webui_requires_sign_in(outsider: Session, method: str, path: str) -> None:
+    status, content = outsider.ask(method, path, {"model": "gemma3:270m", "messages": []} if method == "POST" else None)
+    assert status in (401, 403), content
 
 
 @pytest.mark.parametrize(
     "path", ["/ollama/api/generate", "/ollama/api/delete", "/ollama/api/pull", "/ollama/v1/models"]
 )
-def test_even_the_way_through_to_ollama_is_closed(outsider: Session, path: str) -> None:
+def test_the_passthrough_to_ollama_is_closed(outsider: Session, path: str) -> None:
     assert outsider.ask("POST", path, NO_BODY)[0] == 403
 
 
-def test_nobody_signs_up(outsider: Session) -> None:
+def test_sign_up_is_refused(outsider: Session) -> None:
     account = {"name": "x", "email": f"{secrets.token_hex(4)}@example.org", "password": secrets.token_urlsafe(16)}
-    status, said = outsider.ask("POST", "/api/v1/auths/signup", account)
-    assert status == 403, said
+    status, content = outsider.ask("POST", "/api/v1/auths/signup", account)
+    assert status == 403, content
     assert outsider.ask("GET", "/api/config")[1]["features"]["enable_signup"] is False
 
 
-def test_plain_http_is_only_a_way_to_https(serving: Serving) -> None:
+def test_plain_http_only_redirects_to_https(serving: Serving) -> None:
     front = serving.docker.container(f"{names.prefix(serving.context)}-front-door")
     assert front is not None
     port = int(front["HostConfig"]["PortBindings"]["80/tcp"][0]["HostPort"])
@@ -144,9 +144,9 @@ def test_plain_http_is_only_a_way_to_https(serving: Serving) -> None:
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_tls_below_1_2_is_refused(serving: Serving, version: ssl.TLSVersion, accepted: bool) -> None:
-    address = urlsplit(serving.door.url)
-    trust = ssl.create_default_context(cafile=str(serving.door.authority))
-    trust.set_ciphers("ALL:@SECLEVEL=0")  # else this side would refuse by itself
+    address = urlsplit(serving.chat_address.url)
+    trust = ssl.create_default_context(cafile=str(serving.chat_address.authority))
+    trust.set_ciphers("ALL:@SECLEVEL=0")  # else the client itself would refuse
     trust.minimum_version = trust.maximum_version = version
     with socket.create_connection((str(address.hostname), address.port or 443), timeout=5) as connection:
         if accepted:
@@ -157,11 +157,11 @@ def test_tls_below_1_2_is_refused(serving: Serving, version: ssl.TLSVersion, acc
                 trust.wrap_socket(connection, server_hostname=address.hostname)
 
 
-# ---- From another machine of the network ----
-def test_an_instance_offers_its_network_the_front_door_alone(serving: Serving, instance: str) -> None:
-    keeper = serving.docker.container(f"{serving.container(instance)}-metadata")
-    assert keeper is not None
-    address = keeper["NetworkSettings"]["Networks"][serving.network]["IPAddress"]
+# From another machine of the network
+def test_an_instance_exposes_only_the_front_door_to_its_network(serving: Serving, instance: str) -> None:
+    metadata = serving.docker.container(f"{serving.container(instance)}-metadata")
+    assert metadata is not None
+    address = metadata["NetworkSettings"]["Networks"][serving.network]["IPAddress"]
     ports = serving.context.contract.ports
     wanted = [
         ports[name] for name in ("front_door", "gateway", "ollama_first", "open_webui_first", "metrics", "health")
@@ -174,16 +174,16 @@ def test_an_instance_offers_its_network_the_front_door_alone(serving: Serving, i
         "        probe.settimeout(2)\n"
         "        print(port, probe.connect_ex((sys.argv[1], int(port))))\n"
     )
-    told = serving.docker.output(
+    output = serving.docker.output(
         "run", "--rm", f"--network={serving.network}", "--label=ollama-gpu.lab=trial", "--entrypoint=python3",
-        keeper["Config"]["Image"], "-c", script, address, *map(str, wanted),
+        metadata["Config"]["Image"], "-c", script, address, *map(str, wanted),
     )  # fmt: skip
-    reached = {int(line.split()[0]) for line in told.splitlines() if line.endswith(" 0")}
+    reached = {int(line.split()[0]) for line in output.splitlines() if line.endswith(" 0")}
     assert reached == {ports["front_door"]}
 
 
-# ---- Secrets ----
-def test_no_secret_is_in_what_the_container_engines_know(serving: Serving, secret_texts: Hidden) -> None:
+# Secrets
+def test_no_secret_is_in_container_descriptions(serving: Serving, secret_texts: Hidden) -> None:
     prefix = f"{names.prefix(serving.context)}-"
     containers = [name for name in serving.docker.ours("container") if name.startswith(prefix)]
     assert len(containers) >= 6
@@ -227,8 +227,8 @@ def test_no_secret_is_in_a_log(serving: Serving, secret_texts: Hidden) -> None:
 
 def test_no_secret_is_in_user_data_or_on_a_disk(serving: Serving, secret_texts: Hidden) -> None:
     for each in serving.instances():
-        told = serving.context.aws.ec2.describe_instance_attribute(InstanceId=each, Attribute="userData")
-        assert told["UserData"].get("Value")
+        attribute = serving.context.aws.ec2.describe_instance_attribute(InstanceId=each, Attribute="userData")
+        assert attribute["UserData"].get("Value")
         kept = serving.run(
             each, "sh", "-c", "cat /var/lib/cloud/instance/user-data.txt /etc/ollama-gpu/*.json /etc/open-webui/*"
         )
@@ -237,16 +237,16 @@ def test_no_secret_is_in_user_data_or_on_a_disk(serving: Serving, secret_texts: 
 
 
 def _no_secret(secret_texts: Hidden, where: str, text: str) -> None:
-    """Names the secret, never its value."""
+    """Fail with the secret's name, never its value."""
     leaked = sorted({name for value, name in secret_texts.items() if value in text})
     if leaked:
-        pytest.fail(f"{where} has {leaked}", pytrace=False)
+        pytest.fail(f"{where} contains {leaked}", pytrace=False)
 
 
-# ---- With an instance's role ----
-def test_the_old_metadata_service_answers_nobody(serving: Serving, instance: str) -> None:
-    asked = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}")
-    assert serving.run(instance, *asked, "http://169.254.169.254/latest/meta-data/instance-id") == "401"
+# With an instance's role
+def test_the_metadata_service_version_1_is_disabled(serving: Serving, instance: str) -> None:
+    curl = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}")
+    assert serving.run(instance, *curl, "http://169.254.169.254/latest/meta-data/instance-id") == "401"
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def other_environment(serving: Serving) -> Iterator[dict[str, str]]:
     aws.ssm.delete_parameter(Name=parameter)
 
 
-def test_the_role_reads_the_secrets_of_its_own_environment_alone(
+def test_the_role_reads_only_the_secrets_of_its_own_environment(
     serving: Serving, role: boto3.Session, other_environment: dict[str, str]
 ) -> None:
     client = _client(serving, role, "secretsmanager")
@@ -272,7 +272,7 @@ def test_the_role_reads_the_secrets_of_its_own_environment_alone(
     _denied(lambda: client.put_secret_value(SecretId=own, SecretString="mine"))
 
 
-def test_the_role_reads_the_parameters_of_its_own_environment_alone(
+def test_the_role_reads_only_the_parameters_of_its_own_environment(
     serving: Serving, role: boto3.Session, other_environment: dict[str, str]
 ) -> None:
     client = _client(serving, role, "ssm")
@@ -282,14 +282,16 @@ def test_the_role_reads_the_parameters_of_its_own_environment_alone(
     _denied(lambda: client.put_parameter(Name=own, Value="mine", Type="String", Overwrite=True))
 
 
-def test_the_role_writes_metrics_of_one_namespace_alone(serving: Serving, role: boto3.Session) -> None:
+def test_the_role_writes_metrics_of_one_namespace_only(serving: Serving, role: boto3.Session) -> None:
     client = _client(serving, role, "cloudwatch")
     datum: list[dict[str, Any]] = [{"MetricName": "Trial", "Value": 1.0}]
     client.put_metric_data(Namespace=serving.context.contract.metrics.namespace, MetricData=datum)
     _denied(lambda: client.put_metric_data(Namespace="AWS/ApplicationELB", MetricData=datum))
 
 
-def test_the_role_rules_neither_the_fleet_nor_other_roles(serving: Serving, role: boto3.Session, instance: str) -> None:
+def test_the_role_controls_neither_the_fleet_nor_other_roles(
+    serving: Serving, role: boto3.Session, instance: str
+) -> None:
     scaling = _client(serving, role, "autoscaling")
     _denied(lambda: scaling.set_desired_capacity(AutoScalingGroupName=serving.group, DesiredCapacity=4))
     _denied(lambda: _client(serving, role, "ec2").terminate_instances(InstanceIds=[instance]))

@@ -1,6 +1,6 @@
-"""People who chat all the time, at the front door: how many chats, how those that failed did, and when all is well.
+"""Users who chat constantly at the front door: number of chats, failures by kind, and time of recovery.
 
-A user keeps one session as a browser does: one connection, the load balancer's cookie, an answer read as it comes.
+A user keeps one session as a browser does: one connection, the load balancer's cookie, an answer read as it arrives.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
-from ollama_gpu.chat import Door
+from ollama_gpu.core.chat import ChatAddress
 
 MODEL = "gemma3:270m"
 PATIENCE_SECONDS = 20.0
-"""Without a byte for so long a person gives up, and the chat counts as failed."""
+"""After this time without a byte a user gives up, and the chat counts as failed."""
 
 CALM_SECONDS = 5.0
-"""So long nobody's chat fails: it is well again."""
+"""Users have recovered when no chat has failed for this time."""
 
 ASKED = ({"role": "user", "content": "The capital of France is"},)
 
@@ -34,12 +34,12 @@ _ATTEMPTS = 12
 
 
 class Failed(Exception):
-    """A chat that did not end well; the text says how, without what differs from one to the next."""
+    """A chat that failed; the text is the reason, the same for all failures of a kind."""
 
 
 @dataclass(frozen=True)
 class Chat:
-    """Times in seconds by `time.monotonic`; ``failure`` is empty when the whole answer came."""
+    """Times in seconds by `time.monotonic`; ``failure`` is empty if the whole answer arrived."""
 
     user: int
     began: float
@@ -49,18 +49,18 @@ class Chat:
 
 
 class Session:
-    """One browser at the front door. Nothing is asked a second time when it fails."""
+    """One browser at the front door. Never retries a failed request."""
 
-    def __init__(self, door: Door, token: str = "") -> None:
-        address = urlsplit(door.url)
+    def __init__(self, chat_address: ChatAddress, token: str = "") -> None:
+        address = urlsplit(chat_address.url)
         self._host, self._port = str(address.hostname), address.port or 443
-        self._trust = ssl.create_default_context(cafile=str(door.authority) if door.authority else None)
+        self._trust = ssl.create_default_context(cafile=str(chat_address.authority) if chat_address.authority else None)
         self._token = token
         self._connection: HTTPSConnection | None = None
         self.cookies: dict[str, str] = {}
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Status and JSON of an answer; what is no JSON comes as text. Raises OSError and HTTPException."""
+        """Return status and JSON of a response, or its text if it is not JSON. Raises OSError and HTTPException."""
         response = self.send(method, path, body)
         text = response.read().decode("utf-8", "replace")
         try:
@@ -69,13 +69,13 @@ class Session:
             return response.status, text
 
     def chat(self, tokens: int, messages: Sequence[Mapping[str, str]] = ASKED) -> float:
-        """One chat, its answer streamed; returns when the first piece came. Raises Failed."""
+        """Stream one chat and return the time of the first piece. Raises Failed."""
         question = {
             "model": MODEL,
             "messages": list(messages),
             "stream": True,
             "max_tokens": tokens,
-            "temperature": 0,  # or a small model now and then has nothing to say, which would count as a failure
+            "temperature": 0,  # else a small model sometimes gives an empty answer, which would count as a failure
         }
         try:
             return self._read(self.send("POST", "/api/chat/completions", question))
@@ -87,7 +87,7 @@ class Session:
             raise
 
     def send(self, method: str, path: str, body: Any = None) -> HTTPResponse:
-        """Send a request and return its answer, still to be read."""
+        """Send a request and return its response, still unread."""
         if self._connection is None:
             self._connection = HTTPSConnection(self._host, self._port, timeout=PATIENCE_SECONDS, context=self._trust)
         headers = {"Content-Type": "application/json"}
@@ -102,7 +102,7 @@ class Session:
         return response
 
     def close(self) -> None:
-        """Leave the connection; the cookies stay."""
+        """Close the connection; the cookies stay."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -113,15 +113,15 @@ class Session:
             raise Failed(f"status {response.status}")
         first = 0.0
         while line := response.readline():
-            said = line.decode("utf-8", "replace").removeprefix("data:").strip()
-            if said == "[DONE]":
+            data = line.decode("utf-8", "replace").removeprefix("data:").strip()
+            if data == "[DONE]":
                 response.read()
                 if not first:
                     raise Failed("an empty answer")
                 return first
-            if not line.startswith(b"data:") or not said:
+            if not line.startswith(b"data:") or not data:
                 continue
-            event = json.loads(said)
+            event = json.loads(data)
             if "error" in event:
                 raise Failed("an error instead of an answer")
             if any(choice.get("delta", {}).get("content") for choice in event.get("choices", [])):
@@ -129,10 +129,10 @@ class Session:
         raise Failed("an answer that was cut off")
 
 
-def sign_in(door: Door, administrator: dict[str, str]) -> str:
-    """The administrator's token. Open WebUI lets one account sign in 15 times in three minutes: keep it."""
+def sign_in(chat_address: ChatAddress, administrator: dict[str, str]) -> str:
+    """Return the administrator's token. Keep it: Open WebUI allows 15 sign-ins per account in three minutes."""
     account = {"email": administrator["email"], "password": administrator["password"]}
-    session = Session(door)
+    session = Session(chat_address)
     status, answer = session.ask("POST", "/api/v1/auths/signin", account)
     session.close()
     assert status == 200, answer
@@ -142,7 +142,7 @@ def sign_in(door: Door, administrator: dict[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Figures:
-    """What users had from ``since`` to ``until``; ``recovery`` in seconds after ``since``."""
+    """Figures of all users from ``since`` to ``until``; ``recovery`` in seconds after ``since``."""
 
     chats: int
     failures: dict[str, int]
@@ -155,7 +155,7 @@ class Figures:
         return sum(self.failures.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """For a program; durations in seconds."""
+        """For programs; durations in seconds."""
         return {
             "chats": self.chats,
             "per_second": round(self.per_second, 2),
@@ -169,27 +169,27 @@ class Figures:
         failures = ", ".join(f"{count} x {what}" for what, count in self.failures.items()) or "none"
         return (
             f"{self.chats} chats ({self.per_second:.1f} a second), failed: {failures}; "
-            f"slowest good one {self.slowest:.1f} s; well again after {self.recovery:.1f} s"
+            f"slowest good one {self.slowest:.1f} s; recovered after {self.recovery:.1f} s"
         )
 
 
 @dataclass
 class Traffic:
-    """The users, while they chat. What happened is there to be read at any time."""
+    """Users who chat. ``chats`` can be read at any time."""
 
-    door: Door
+    chat_address: ChatAddress
     token: str
     users: int
     tokens: int
     spread: int
     chats: list[Chat] = field(default_factory=list)
-    ways: set[str] = field(default_factory=set)  # the load balancer's cookies: one for each instance that serves users
+    ways: set[str] = field(default_factory=set)  # the load balancer's cookies: one per instance that serves users
     _leave: threading.Event = field(default_factory=threading.Event)
 
     def settle(self, since: float, seconds: float, calm_seconds: float = CALM_SECONDS) -> Figures:
         """Wait until every user had an answer and none failed for a while; AssertionError ``seconds`` after ``since``.
 
-        A chat that hangs is neither: who waits keeps the recovery waiting, as it should.
+        A hanging chat is neither a success nor a failure: it delays the recovery, as it should.
         """
         deadline = since + seconds
         while True:
@@ -198,12 +198,12 @@ class Traffic:
             if len(served) == self.users and time.monotonic() >= calm + calm_seconds:
                 return self.figures(since, calm)
             assert time.monotonic() < deadline, (
-                f"not well after {seconds:.0f} s, served: {sorted(served)}; {self.figures(since, calm)}"
+                f"not recovered after {seconds:.0f} s, served: {sorted(served)}; {self.figures(since, calm)}"
             )
             time.sleep(0.2)
 
     def figures(self, since: float, calm: float | None = None) -> Figures:
-        """What happened from ``since`` until now."""
+        """The figures from ``since`` until now."""
         chats = self._since(since)
         seconds = max(time.monotonic() - since, 0.001)
         return Figures(
@@ -218,7 +218,7 @@ class Traffic:
         self._leave.set()
 
     def work(self, user: int, session: Session) -> None:
-        """What one user does: chat, and read the answer for a moment."""
+        """Act as one user: chat, and read the answer for a moment."""
         while not self._leave.wait(0.3):
             began = time.monotonic()
             first, failure = 0.0, ""
@@ -228,17 +228,17 @@ class Traffic:
                 failure = str(error)
             self.chats.append(Chat(user, began, first, time.monotonic(), failure))
             if failure:
-                self._leave.wait(0.7)  # who saw an error tries again a little later
+                self._leave.wait(0.7)  # after an error a user waits a little longer
         session.close()
 
     def _since(self, since: float) -> list[Chat]:
         return [chat for chat in list(self.chats) if chat.ended >= since]
 
     def arrive(self) -> Session:
-        """A session on an instance that the other users are not on, as far as there is one: a fault is to meet some."""
-        session = Session(self.door, self.token)
+        """Open a session on an instance without other users, if there is one, so that a fault affects some user."""
+        session = Session(self.chat_address, self.token)
         for _ in range(_ATTEMPTS):
-            session = Session(self.door, self.token)
+            session = Session(self.chat_address, self.token)
             session.ask("GET", "/api/version")
             way = session.cookies.get(_STICKY, "")
             if way not in self.ways or len(self.ways) >= self.spread:
@@ -249,19 +249,21 @@ class Traffic:
 
 
 @contextmanager
-def traffic(door: Door, token: str, users: int = 3, tokens: int = 10, spread: int = 2) -> Iterator[Traffic]:
-    """Let users chat until the end of the block; it begins when each of them has had an answer and nobody fails.
+def traffic(
+    chat_address: ChatAddress, token: str, users: int = 3, tokens: int = 10, spread: int = 2
+) -> Iterator[Traffic]:
+    """Let users chat until the end of the block, which begins when each has had an answer and none fails.
 
-    They are on ``spread`` instances at least, or nothing that happens to one of them would be seen: AssertionError.
+    They use at least ``spread`` instances, because a fault on an unused one would go unnoticed; else AssertionError.
     """
-    with chatting(Traffic(door, token, users, tokens, spread)) as running:
+    with chatting(Traffic(chat_address, token, users, tokens, spread)) as running:
         yield running
 
 
 @contextmanager
 def chatting(running: Traffic) -> Iterator[Traffic]:
-    """The same with users of another kind."""
-    sessions = [running.arrive() for _ in range(running.users)]  # one after another: each sees where the others are
+    """Like `traffic`, for users of another kind."""
+    sessions = [running.arrive() for _ in range(running.users)]  # one after another: each avoids the others' instances
     assert len(running.ways) >= running.spread, f"all users are on {len(running.ways)} of {running.spread} instances"
     threads = [threading.Thread(target=running.work, args=each, daemon=True) for each in enumerate(sessions)]
     began = time.monotonic()

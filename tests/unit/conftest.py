@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from ollama_gpu import paths
-from ollama_gpu.lab import engine
-from ollama_gpu.progress import progress_view
+from ollama_gpu.core import paths
+from ollama_gpu.local.lab import engine
+from ollama_gpu.terraform.progress import progress_view
 
 
 @pytest.fixture(scope="session")

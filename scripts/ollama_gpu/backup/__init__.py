@@ -1,4 +1,4 @@
-"""Backups of an environment and the way back: AWS Backup for what has content, a record for its configuration."""
+"""Backup and restore of an environment: AWS Backup for its data stores, a record in S3 for its configuration."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is in no store: which image, release and models an environment runs, with which variables and secrets.
+"""Backup and restore of the configuration: image, release, models, variables and secrets.
 
-A record says which version of a secret was current, never its value: that is in Secrets Manager, which keeps the
-version that was current before. Deleted secrets come back for as long as their recovery window is open.
+A record names the current version of each secret, never its value. Secrets Manager has the values and keeps the
+previous version. A deleted secret can be restored during its recovery window.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ollama_gpu import releases
-from ollama_gpu.aws import code_of, parameter, put_parameter
-from ollama_gpu.console import note
-from ollama_gpu.context import Context
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.aws import code_of, parameter, put_parameter
+from ollama_gpu.core.console import note
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.environment.context import Context
+from ollama_gpu.releases import release
 
 from . import points
 
-PARAMETERS = ("image", "models")  # `fabric` is Terraform's own to write
+PARAMETERS = ("image", "models")  # Terraform writes `fabric`
 _CURRENT = "AWSCURRENT"
 
 
-def keep(context: Context, backup: str, created: datetime, arns: Mapping[str, str]) -> int:
-    """Write the record of a backup, with its recovery points by part; returns its size in bytes."""
+def save(context: Context, backup: str, created: datetime, arns: Mapping[str, str]) -> int:
+    """Write the record of a backup, with the ARNs of its recovery points by part. Returns the size in bytes."""
     name = context.environment.name
     content = {
         "backup": backup,
         "created": created.isoformat(),
         "environment": name,
-        "commit": releases.current(context.paths.repository),
+        "commit": release.current(context.paths.repository),
         "points": dict(arns),
         "parameters": {each: parameter(context.aws, context.contract.parameter(each, name)) for each in PARAMETERS},
         "secrets": {each: _current(context, each) for each in context.contract.secrets},
@@ -44,7 +44,7 @@ def keep(context: Context, backup: str, created: datetime, arns: Mapping[str, st
 
 
 def restore(context: Context, record: points.Record) -> None:
-    """Make parameters and secrets what the record says. Raises UserError for a secret's version that is gone."""
+    """Restore parameters and secrets from a record. Raises UserError if a version of a secret no longer exists."""
     name = context.environment.name
     tags = context.contract.driver_tags(name)
     for each, version in record.content["secrets"].items():
@@ -54,16 +54,17 @@ def restore(context: Context, record: points.Record) -> None:
         full = context.contract.parameter(each, name)
         if value is not None and value != parameter(context.aws, full):
             put_parameter(context.aws, full, value, f"Restored from backup {record.id}", tags)
-            note(f"configuration: {full} is what it was")
+            note(f"configuration: restored {full}")
     if record.content["variables"] != context.environment.variables_file.read_text(encoding="utf-8"):
-        kept = context.paths.environment(name) / f"backup-{record.id}.tfvars"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(record.content["variables"], encoding="utf-8")
-        note(f"configuration: {context.environment.variables_file.name} was another then; compare it with {kept}")
+        backed_up = context.paths.environment(name) / f"backup-{record.id}.tfvars"
+        backed_up.parent.mkdir(parents=True, exist_ok=True)
+        backed_up.write_text(record.content["variables"], encoding="utf-8")
+        current = context.environment.variables_file.name
+        note(f"configuration: {current} differs from the backup. The variables of the backup are in {backed_up}")
 
 
 def _current(context: Context, key: str) -> str | None:
-    """The id of the secret's current version; None for a secret without a value."""
+    """Return the id of the secret's current version, None for a secret without a value."""
     stages = _stages(context, context.contract.secret(key, context.environment.name)) or {}
     return next((version for version, labels in stages.items() if _CURRENT in labels), None)
 
@@ -76,7 +77,8 @@ def _make_current(context: Context, secret: str, version: str) -> None:
             client.restore_secret(SecretId=secret)
         except ClientError as error:
             raise UserError(
-                f"The secret {secret} is gone: {code_of(error)}.", "Deploy, which makes a new one, then restore again."
+                f"The secret {secret} cannot be restored: {code_of(error)}.",
+                "Deploy to create a new secret, then restore again.",
             ) from error
         stages = _stages(context, secret) or {}
     current = next((each for each, labels in stages.items() if _CURRENT in labels), None)
@@ -85,15 +87,15 @@ def _make_current(context: Context, secret: str, version: str) -> None:
     if version not in stages:
         raise UserError(
             f"Secrets Manager no longer has the version {version} of {secret}.",
-            "Keep the present one, and restore the other parts with --only.",
+            "Keep the current version, and restore the other parts with --only.",
         )
     moved = {"RemoveFromVersionId": current} if current else {}
     client.update_secret_version_stage(SecretId=secret, VersionStage=_CURRENT, MoveToVersionId=version, **moved)
-    note(f"configuration: {secret} is what it was")
+    note(f"configuration: restored {secret}")
 
 
 def _stages(context: Context, secret: str) -> dict[str, list[str]] | None:
-    """The labels of each version; None for a secret that does not exist or is to be deleted."""
+    """Return the staging labels of each version, None if the secret does not exist or is scheduled for deletion."""
     try:
         found = context.aws.secretsmanager.describe_secret(SecretId=secret)
     except ClientError as error:

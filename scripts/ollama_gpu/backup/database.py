@@ -1,8 +1,8 @@
-"""A database server restored beside the one that runs, and put in its place by its name.
+"""Restores the database as a second RDS instance, then swaps the two by renaming them.
 
-RDS restores into a new instance only. An instance's endpoint is made of its name, so renaming both moves the clients
-over without touching one: `Renaming a DB instance` in RDS's guide recommends it. The old one stays, for whoever needs
-what was written after the backup, until somebody deletes it or the environment.
+RDS can only restore to a new instance. An instance's endpoint contains its name, so renaming both moves the clients
+without reconfiguring them. `Renaming a DB instance` in the RDS guide recommends this. The old instance remains, with
+the data written after the backup, until it is deleted by hand or with the environment.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ollama_gpu.aws import Aws, code_of
-from ollama_gpu.console import note
-from ollama_gpu.errors import UserError
-from ollama_gpu.waiting import wait_until
+from ollama_gpu.core.aws import Aws, code_of
+from ollama_gpu.core.console import note
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.core.waiting import wait_until
 
 SECONDS = 3600.0  # a rename is a restart: minutes
 ADDRESS = "module.data.aws_db_instance.this"
 
 
 def name_of(arn: str) -> str:
-    """A server's name, the end of its ARN."""
+    """Return the instance's name, which is the end of its ARN."""
     return arn.split(":")[-1]
 
 
-def beside(name: str, moment: str) -> str:
-    """The name of what a restore makes: RDS allows 63 characters."""
+def restored_name(name: str, moment: str) -> str:
+    """Return the name of the restored instance. RDS allows 63 characters."""
     return f"{name}-restored-{moment}"
 
 
-def metadata(backup: Any, vault: str, point: str, name: str) -> dict[str, str]:
-    """What StartRestoreJob is told: all as it was backed up, under another name."""
-    said: dict[str, str] = backup.get_recovery_point_restore_metadata(BackupVaultName=vault, RecoveryPointArn=point)[
-        "RestoreMetadata"
-    ]
-    if json.loads(said.get("MultiAZ", "false").lower()):
-        said.pop("AvailabilityZone", None)  # RDS refuses both together
-    return {**said, "DBInstanceIdentifier": name}
+def restore_metadata(backup: Any, vault: str, point: str, name: str) -> dict[str, str]:
+    """Return the metadata for StartRestoreJob: as backed up, with another name."""
+    metadata: dict[str, str] = backup.get_recovery_point_restore_metadata(
+        BackupVaultName=vault, RecoveryPointArn=point
+    )["RestoreMetadata"]
+    if json.loads(metadata.get("MultiAZ", "false").lower()):
+        metadata.pop("AvailabilityZone", None)  # RDS rejects both together
+    return {**metadata, "DBInstanceIdentifier": name}
 
 
 def manage_password(aws: Aws, name: str, key: str) -> None:
-    """Let AWS make, keep and rotate the master's password of a restored server: a restore leaves the snapshot's.
+    """Let RDS manage and rotate the master password of a restored instance, which has the snapshot's password.
 
-    Before it gets the name: instances read that secret when they cannot sign in, and Terraform expects it.
+    Call this before the rename: hosts read the managed secret if they cannot sign in, and Terraform expects it.
     """
     rds = aws.client("rds")
     rds.modify_db_instance(
@@ -59,10 +59,10 @@ def manage_password(aws: Aws, name: str, key: str) -> None:
     wait_until(managed, f"the database {name} to have a managed password", SECONDS, every=1)
 
 
-def put_in_place(aws: Aws, name: str, restored: str, moment: str) -> str | None:
-    """Give ``restored`` the name; returns what the server that had it is called now, None when there was none.
+def replace_server(aws: Aws, name: str, restored: str, moment: str) -> str | None:
+    """Rename ``restored`` to ``name``. Returns the old instance's new name, None if there was no old instance.
 
-    Clients lose their connections and find the other server behind the same endpoint when DNS has it (seconds).
+    Clients lose their connections, then reach the restored instance at the same endpoint within seconds, through DNS.
     """
     rds = aws.client("rds")
     old = f"{name}-replaced-{moment}" if _exists(rds, name) else None
@@ -72,26 +72,26 @@ def put_in_place(aws: Aws, name: str, restored: str, moment: str) -> str | None:
         _rename(rds, restored, name)
     except (ClientError, UserError) as error:
         raise UserError(
-            f"The restored server {restored} could not take the name {name}: {error}",
-            f"Give it the name by hand: aws rds modify-db-instance --db-instance-identifier {restored} "
+            f"The restored database {restored} could not be renamed to {name}: {error}",
+            f"Rename it by hand: aws rds modify-db-instance --db-instance-identifier {restored} "
             f"--new-db-instance-identifier {name} --apply-immediately. Then deploy.",
         ) from error
     return old
 
 
-def forget_restored(aws: Aws, name: str) -> None:
-    """Delete, with their data, the servers that restores have made or replaced; the environment itself goes."""
+def delete_restore_copies(aws: Aws, name: str) -> None:
+    """Delete the instances that restores created or replaced, with their data. Part of destroying an environment."""
     rds = aws.client("rds")
     found = [each["DBInstanceIdentifier"] for page in rds.get_paginator("describe_db_instances").paginate()
              for each in page["DBInstances"]]  # fmt: skip
     for each in found:
         if each.startswith((f"{name}-replaced-", f"{name}-restored-")):
             delete(aws, each)
-            note(f"database: {each}, which a restore has left, is deleted")
+            note(f"database: deleted {each}, which remained from a restore")
 
 
 def delete(aws: Aws, name: str) -> None:
-    """Delete a server without a last snapshot, and wait until it is gone."""
+    """Delete an instance without a final snapshot, and wait until it is deleted."""
     rds = aws.client("rds")
     rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)

@@ -1,4 +1,4 @@
-"""Follows jobs of AWS Backup to their end."""
+"""Follows AWS Backup jobs until they end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_gpu.errors import UserError
-from ollama_gpu.progress import ProgressView, duration
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.terraform.progress import ProgressView, duration
 
 EVERY_SECONDS = 2.0
 COMPLETED = "COMPLETED"
@@ -17,7 +17,7 @@ _FAILED = ("ABORTED", "EXPIRED", "FAILED", "PARTIAL")
 
 @dataclass(frozen=True)
 class State:
-    """``state`` in AWS's words; ``percent`` as AWS gives it, empty at first; ``message`` why it failed."""
+    """The state of a job, as AWS reports it. ``percent`` is empty at first. ``message`` is the reason of a failure."""
 
     state: str
     percent: str = ""
@@ -39,33 +39,33 @@ def restore_state(backup: Any, job: str) -> State:
 
 
 def follow(stage: str, running: Mapping[str, Callable[[], State]], view: ProgressView, seconds: float) -> None:
-    """Return when every job, by what it is of, has completed.
+    """Return when every job has completed. ``running`` maps the part of a job to a function that reads its state.
 
-    Raises UserError naming those that failed, with AWS's reasons, when all have ended; or after ``seconds``. The jobs
-    go on whatever happens to this command.
+    Raises UserError after all have ended if some failed, with AWS's reasons, or after ``seconds``. The jobs continue
+    in AWS if this command ends early.
     """
-    deadline, said, outcome = time.monotonic() + seconds, "", "failed"
+    deadline, reported, outcome = time.monotonic() + seconds, "", "failed"
     view.started(stage)
     try:
         while True:
-            states = {part: look() for part, look in running.items()}
+            states = {part: read_state() for part, read_state in running.items()}
             now = ", ".join(f"{part} {state}" for part, state in states.items())
-            if now != said:
+            if now != reported:
                 view.notice(f"{stage}: {now}")
-                said = now
+                reported = now
             if all(state.state in (COMPLETED, *_FAILED) for state in states.values()):
                 break
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"The {stage} has not ended after {duration(seconds)}: {now}. It goes on in AWS.",
-                    "Look at AWS Backup's jobs in the console.",
+                    f"Timed out after {duration(seconds)} waiting for the {stage}: {now}. It continues in AWS.",
+                    "See the AWS Backup jobs in the console.",
                 )
             view.tick()
             time.sleep(EVERY_SECONDS)
         failed = [f"{part}: {state.message or state}" for part, state in states.items() if state.state != COMPLETED]
         if failed:
             raise UserError(
-                f"The {stage} failed: {'; '.join(failed)}.", "Put that right; what has completed stays. Then try again."
+                f"The {stage} failed: {'; '.join(failed)}.", "Fix the cause, then try again. Completed jobs are kept."
             )
         outcome = "done"
     finally:

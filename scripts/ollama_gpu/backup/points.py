@@ -1,4 +1,4 @@
-"""What there is to go back to: AWS Backup's recovery points, and the records that bind those of one backup."""
+"""What can be restored: recovery points of AWS Backup, and the records that group the points of one backup."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ollama_gpu.context import Context
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.environment.context import Context
 
 from .protected import CONFIGURATION, RESTORABLE, Protected
 
 
 @dataclass(frozen=True)
 class Point:
-    """Something to restore one part from.
+    """A point to restore one part from.
 
-    ``id`` is the end of a recovery point's ARN, or a record's name; ``backup`` the record that names it, None for one
-    that a plan made by itself; ``size`` in bytes; ``arn`` is empty for a record.
+    ``id`` is the end of a recovery point's ARN, or a record's id. ``backup`` is the id of the record that lists it,
+    None for a scheduled backup. ``size`` is in bytes. ``arn`` is empty for a record.
     """
 
     part: str
@@ -30,15 +30,22 @@ class Point:
     arn: str
 
     def as_dict(self) -> dict[str, Any]:
-        """The machine form, for ``--json``: the age is in seconds."""
+        """Return the point for JSON output, with its age in seconds."""
         age = round((datetime.now(UTC) - self.created).total_seconds())
-        said = {"part": self.part, "point": self.id, "created": self.created.isoformat(timespec="seconds")}
-        return said | {"age_seconds": age, "bytes": self.size, "backup": self.backup, "arn": self.arn or None}
+        return {
+            "part": self.part,
+            "point": self.id,
+            "created": self.created.isoformat(timespec="seconds"),
+            "age_seconds": age,
+            "bytes": self.size,
+            "backup": self.backup,
+            "arn": self.arn or None,
+        }
 
 
 @dataclass(frozen=True)
 class Record:
-    """A backup that was asked for: its configuration, and the recovery points of the other parts by ARN."""
+    """The record of a requested backup: the configuration, and the ARNs of the recovery points of the other parts."""
 
     id: str
     created: datetime
@@ -51,12 +58,12 @@ class Record:
 
 
 def key(context: Context, backup: str) -> str:
-    """A record's key in the artifact bucket."""
+    """Return a record's key in the artifact bucket."""
     return context.contract.artifacts["backup"].format(environment=context.environment.name, backup=backup)
 
 
 def records(context: Context) -> list[Record]:
-    """Every record, newest first."""
+    """Return every record, newest first."""
     prefix = key(context, "").removesuffix(".json")
     pages = context.aws.s3.get_paginator("list_objects_v2").paginate(Bucket=context.artifact_bucket, Prefix=prefix)
     found = []
@@ -69,7 +76,7 @@ def records(context: Context) -> list[Record]:
 
 
 def read(context: Context, protected: Protected, recorded: Sequence[Record]) -> list[Point]:
-    """Everything there is to restore from, newest first."""
+    """Return every point that can be restored, newest first."""
     by_arn = {arn: record.id for record in recorded for arn in record.points.values()}
     found = [Point(CONFIGURATION, each.id, each.created, each.size, each.id, "") for each in recorded]
     backup = context.aws.client("backup")
@@ -83,21 +90,21 @@ def read(context: Context, protected: Protected, recorded: Sequence[Record]) -> 
     return sorted(found, key=lambda point: point.created, reverse=True)
 
 
-def choose(points: Sequence[Point], wanted: str | None, only: Collection[str]) -> Mapping[str, Point]:
-    """The point of each part that is to be restored: of the backup or the point ``wanted``, else the newest.
+def choose(points: Sequence[Point], name: str | None, only: Collection[str]) -> Mapping[str, Point]:
+    """Choose the point to restore for each part: from the backup or point ``name``, by default the newest.
 
-    ``only`` names parts, none for every one that can be restored. Raises UserError when there is no such thing.
+    ``only`` limits the parts; empty means all that can be restored. Raises UserError if no point matches.
     """
     unknown = sorted(set(only) - set(RESTORABLE))
     if unknown:
         raise UserError(
-            f"{', '.join(unknown)} cannot be restored by this command.", f"Choose of: {', '.join(RESTORABLE)}.", 2
+            f"{', '.join(unknown)} cannot be restored by this command.", f"Choose from: {', '.join(RESTORABLE)}.", 2
         )
     parts = [part for part in RESTORABLE if not only or part in only]
-    offered = [point for point in points if wanted in (None, point.id, point.backup)]
-    chosen = {part: point for part in parts for point in reversed(offered) if point.part == part}
+    matching = [point for point in points if name in (None, point.id, point.backup)]
+    chosen = {part: point for part in parts for point in reversed(matching) if point.part == part}
     missing = [part for part in only if part not in chosen]
     if missing or not chosen:
-        what = f"of {', '.join(missing or parts)}" + (f" named {wanted}" if wanted else "")
-        raise UserError(f"There is no backup {what}.", "See what there is with: ollama-gpu backup list")
+        what = f"of {', '.join(missing or parts)}" + (f" named {name}" if name else "")
+        raise UserError(f"There is no backup {what}.", "List the backups with: ollama-gpu backup list")
     return chosen

@@ -1,22 +1,22 @@
-"""What of an environment is backed up, where to and with which rights: as Terraform's outputs say."""
+"""The resources to back up, the vault and the IAM roles, from Terraform's outputs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.errors import UserError
 
 CONFIGURATION = "configuration"
 RESTORABLE = ("database", "uploads", "models", CONFIGURATION)
-"""The parts that `restore` brings back, in the order in which they are shown."""
+"""The parts that `restore` can restore, in the order of output."""
 
 
 @dataclass(frozen=True)
 class Protected:
-    """``resources`` are ARNs by part: database, uploads, models (the artifact bucket) and files (EFS).
+    """The protected resources: ARNs by part, which are database, uploads, models (artifact bucket) and files (EFS).
 
-    ``key`` is the KMS key of the stores and their secrets.
+    ``key`` is the KMS key of the data stores and their secrets.
     """
 
     vault: str
@@ -26,17 +26,18 @@ class Protected:
     resources: dict[str, str]
 
     def part(self, arn: str) -> str | None:
-        """The part that a resource is, None when it is none of this environment's."""
+        """Return the part of a resource, None if the resource is not this environment's."""
         return next((part for part, each in self.resources.items() if each == arn), None)
 
 
-def of(outputs: dict[str, Any], environment: str) -> Protected:
-    """Read the outputs. Raises UserError where the fabric was applied before backups could be asked for."""
+def from_outputs(outputs: dict[str, Any], environment: str) -> Protected:
+    """Read Terraform's outputs. Raises UserError if the last apply predates backups on request."""
     try:
-        said = outputs["backup"]
-        roles = said["backup_role_arn"], said["restore_role_arn"]
-        return Protected(said["vault_name"], *roles, outputs["key_arns"]["data"], said["resources"])
+        backup = outputs["backup"]
+        roles = backup["backup_role_arn"], backup["restore_role_arn"]
+        return Protected(backup["vault_name"], *roles, outputs["key_arns"]["data"], backup["resources"])
     except KeyError as error:
         raise UserError(
-            f"The state of ENV={environment} does not say what to back up.", f"Run: make deploy ENV={environment}"
+            f"Terraform's outputs of ENV={environment} do not list the resources to back up.",
+            f"Deploy to add them: make deploy ENV={environment}",
         ) from error

@@ -1,4 +1,4 @@
-"""Restores parts of an environment, in the runbook's order: jobs, configuration, the database's place, Terraform."""
+"""Restores parts of an environment in the runbook's order: jobs, configuration, database swap, Terraform state."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from ollama_gpu import recorded_release, release_records
-from ollama_gpu.approval import Approval
-from ollama_gpu.console import note
-from ollama_gpu.context import Context
-from ollama_gpu.errors import UserError
-from ollama_gpu.fabric import Fabric
-from ollama_gpu.progress import ProgressView
+from ollama_gpu.core.console import note
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.environment.context import Context
+from ollama_gpu.fabric.approval import Approval
+from ollama_gpu.fabric.fabric import Fabric
+from ollama_gpu.releases import recorded, records
+from ollama_gpu.terraform.progress import ProgressView
 
 from . import configuration, database, jobs, points
 from .points import Point
 from .protected import CONFIGURATION, Protected
 
 SECONDS = 12 * 3600.0
-_ITSELF = {  # what happens to what is there, for the question before it
-    "database": "takes the place of the database: what was written since then is out of sight",
-    "uploads": "brings back what the bucket lacks",
-    "models": "brings back what the artifact bucket lacks",
+_EFFECTS = {
+    "database": "replaces the database; data written since then is no longer visible",
+    "uploads": "restores the objects that are missing in the bucket",
+    "models": "restores the objects that are missing in the artifact bucket",
     CONFIGURATION: "sets image, release, models and secrets",
 }
+"""The effect on existing data, shown before the approval."""
 
 
 @dataclass(frozen=True)
 class Restored:
-    """``replaced`` is what the former database server is called now; ``seconds`` took all of it."""
+    """A completed restore. ``replaced`` is the new name of the old database, ``seconds`` the total duration."""
 
     points: dict[str, str]
     replaced: str | None
@@ -43,28 +44,28 @@ class Restored:
         return asdict(self)
 
 
-def agree(context: Context, chosen: Mapping[str, Point], approval: Approval) -> None:
-    """Say what will be restored and from when; return when it may be. Raises UserError when it may not."""
+def require_approval(context: Context, chosen: Mapping[str, Point], approval: Approval) -> None:
+    """Show what will be restored, and ask for approval. Raises UserError without approval."""
     for part, point in chosen.items():
-        note(f"restore: {point.id} of {point.created:%Y-%m-%d %H:%M:%S} UTC {_ITSELF[part]}")
+        note(f"restore: {point.id} of {point.created:%Y-%m-%d %H:%M:%S} UTC {_EFFECTS[part]}")
     approval.agree(context.environment, f"{', '.join(chosen)} of {context.environment.name}")
 
 
 def restore(context: Context, protected: Protected, chosen: Mapping[str, Point], view: ProgressView) -> Restored:
-    """Restore each part from its point; what was restored serves when this returns. `settle` must follow.
+    """Restore each part from its point. Restored data is in use when this returns. Call `update_state` afterwards.
 
-    Raises UserError with AWS's reasons when a job fails: then no server was renamed and nothing was configured.
+    Raises UserError with AWS's reasons if a job fails. In that case no database was renamed and nothing configured.
     """
-    began, moment = time.monotonic(), datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
+    start, moment = time.monotonic(), datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
     backup = context.aws.client("backup")
     server = database.name_of(protected.resources["database"])
-    restored = database.beside(server, moment)
+    restored = database.restored_name(server, moment)
     started = {}
     for part, point in chosen.items():
         if part == CONFIGURATION:
             continue
         if part == "database":
-            metadata = database.metadata(backup, protected.vault, point.arn, restored)
+            metadata = database.restore_metadata(backup, protected.vault, point.arn, restored)
         else:
             metadata = _bucket_metadata(protected.resources[part])
         job = backup.start_restore_job(
@@ -72,43 +73,43 @@ def restore(context: Context, protected: Protected, chosen: Mapping[str, Point],
         )  # fmt: skip
         started[part] = job["RestoreJobId"]
     if started:
-        looks = {part: partial(jobs.restore_state, backup, job) for part, job in started.items()}
-        jobs.follow("restore", looks, view, SECONDS)
+        states = {part: partial(jobs.restore_state, backup, job) for part, job in started.items()}
+        jobs.follow("restore", states, view, SECONDS)
     if CONFIGURATION in chosen:
         record = next(each for each in points.records(context) if each.id == chosen[CONFIGURATION].id)
         configuration.restore(context, record)
     replaced = None
     if "database" in chosen:
         database.manage_password(context.aws, restored, protected.key)
-        replaced = database.put_in_place(context.aws, server, restored, moment)
-        note(f"database: {server} has what {chosen['database'].id} has")
+        replaced = database.replace_server(context.aws, server, restored, moment)
+        note(f"database: {server} is restored from {chosen['database'].id}")
     if replaced:
-        note(f"database: the former server is called {replaced} and costs as before. When nobody needs it any more:")
+        note(f"database: the old instance is now {replaced} and still incurs its cost. To delete it:")
         note(f"  aws rds delete-db-instance --db-instance-identifier {replaced} --skip-final-snapshot")
-    seconds = round(time.monotonic() - began, 1)
+    seconds = round(time.monotonic() - start, 1)
     return Restored({part: point.id for part, point in chosen.items()}, replaced, seconds)
 
 
 def _bucket_metadata(arn: str) -> dict[str, str]:
-    """Into the bucket itself, where AWS Backup touches no object that is there."""
+    """Restore into the same bucket, where AWS Backup leaves existing objects unchanged."""
     return {"DestinationBucketName": arn.split(":")[-1], "NewBucket": "false", "CreationToken": str(uuid.uuid4())}
 
 
-def settle(context: Context, protected: Protected, approval: Approval, view: ProgressView) -> None:
-    """Terraform's state learns which server has the name now, and the server what its restore left out.
+def update_state(context: Context, protected: Protected, approval: Approval, view: ProgressView) -> None:
+    """Import the restored database into Terraform's state, and apply the settings that the restore left out.
 
-    The plan is of the release that stands, whatever this checkout is. Raises UserError when it is not approved or
-    fails: the data are back all the same, and this can be repeated.
+    Uses the deployed release, regardless of this checkout. Raises UserError without approval, or if the apply fails.
+    The restored data remains in use, and this step can be repeated.
     """
     server = database.name_of(protected.resources["database"])
-    record = release_records.last_deployed(context)
+    record = records.last_deployed(context)
     if record is None:
         raise UserError(
-            f"No deploy of {context.environment.name} has come to its end: nobody knows which release to settle.",
+            f"{context.environment.name} has no deployed release, so Terraform's state cannot be updated.",
             f"Deploy it: make deploy ENV={context.environment.name}",
         )
-    past, release = recorded_release.of(context, record)
-    fabric = Fabric(past, view, release)
+    deployed, release = recorded.load(context, record)
+    fabric = Fabric(deployed, view, release)
     fabric.init()
     fabric.adopt(database.ADDRESS, server)
     plan = fabric.plan()

@@ -1,4 +1,4 @@
-"""Takes a backup now: a job of AWS Backup for each store, followed to its end, and the record that binds them."""
+"""Takes a backup now: one AWS Backup job for each data store, and a record that groups the recovery points."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from ollama_gpu.context import Context
-from ollama_gpu.errors import UserError
-from ollama_gpu.progress import ProgressView
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.environment.context import Context
+from ollama_gpu.terraform.progress import ProgressView
 
 from . import configuration, jobs
 from .protected import CONFIGURATION, Protected
 
-SECONDS = 12 * 3600.0  # AWS Backup's own limit in the plans: the first backup of a large bucket takes hours
+SECONDS = 12 * 3600.0  # the same limit as in the backup plans: the first backup of a large bucket takes hours
 
 
 @dataclass(frozen=True)
 class Taken:
-    """``points`` are the new recovery points' ARNs by part."""
+    """A completed backup. ``points`` are the ARNs of the new recovery points by part."""
 
     backup: str
     seconds: float
@@ -32,16 +32,16 @@ class Taken:
 
 
 def take(context: Context, protected: Protected, view: ProgressView, only: Collection[str] = ()) -> Taken:
-    """Back up every part, or ``only`` these and the configuration; return when it is done.
+    """Back up every part, or ``only`` these parts and the configuration, and wait until the backup completes.
 
-    Raises UserError for a part that does not exist, and with AWS's reasons when a job fails: the record is written
-    only when all went well.
+    Raises UserError for an unknown part, and with AWS's reasons if a job fails. The record is written only if all
+    jobs complete.
     """
     unknown = sorted(set(only) - {*protected.resources, CONFIGURATION})
     if unknown:
         known = ", ".join([*protected.resources, CONFIGURATION])
-        raise UserError(f"There is no part {', '.join(unknown)}.", f"Choose of: {known}.", 2)
-    began, created = time.monotonic(), datetime.now(UTC)
+        raise UserError(f"There is no part {', '.join(unknown)}.", f"Choose from: {known}.", 2)
+    start, created = time.monotonic(), datetime.now(UTC)
     identifier = created.strftime("%Y%m%dt%H%M%Sz")
     backup = context.aws.client("backup")
     started = {
@@ -55,8 +55,8 @@ def take(context: Context, protected: Protected, view: ProgressView, only: Colle
         if not only or part in only
     }
     if started:
-        looks = {part: partial(jobs.backup_state, backup, job) for part, job in started.items()}
-        jobs.follow("backup", looks, view, SECONDS)
+        states = {part: partial(jobs.backup_state, backup, job) for part, job in started.items()}
+        jobs.follow("backup", states, view, SECONDS)
     arns = {part: backup.describe_backup_job(BackupJobId=job)["RecoveryPointArn"] for part, job in started.items()}
-    configuration.keep(context, identifier, created, arns)
-    return Taken(identifier, round(time.monotonic() - began, 1), arns)
+    configuration.save(context, identifier, created, arns)
+    return Taken(identifier, round(time.monotonic() - start, 1), arns)

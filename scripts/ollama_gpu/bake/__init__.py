@@ -1,1 +1,4 @@
-"""What `playbooks/bake-ami.yml` needs to know: what an image is made of, whether it exists, what was left behind."""
+"""Plan and run a bake: the key of an image's content, existing images, leftover builders, and the play's progress.
+
+The play `playbooks/bake-ami.yml` builds the image. It calls `python -m ollama_gpu.bake`.
+"""

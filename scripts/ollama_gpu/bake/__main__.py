@@ -1,9 +1,9 @@
-"""What the play asks, one verb a call: `python -m ollama_gpu.bake VERB --env NAME ...`; answers are JSON.
+"""Serve the bake's play: `python -m ollama_gpu.bake VERB --env NAME ...` prints its answer as JSON.
 
-plan       what there is to do; the request is JSON on standard input
-register   ENV=local: an image id for a container image
-publish    make an image the environment's
-prune      remove old images that nothing uses
+plan       decide what to do; the request is JSON on standard input
+register   register a container image and return an image id (ENV=local)
+publish    make an image the one that the environment uses
+prune      remove old images that are not in use
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ollama_gpu import images
-from ollama_gpu.aws import explain
 from ollama_gpu.bake import engine, plan
-from ollama_gpu.context import Context, open_context
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.aws import explain
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.environment import images
+from ollama_gpu.environment.context import Context, open_context
 
 
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
-        answer = _answer(options)
+        answer = _run_verb(options)
     except UserError as error:
         print(error, file=sys.stderr)
         return error.status
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _answer(options: argparse.Namespace) -> Any:
+def _run_verb(options: argparse.Namespace) -> Any:
     context = open_context(options.env, start_embedded=True)
     match options.verb:
         case "plan":
@@ -44,30 +44,26 @@ def _answer(options: argparse.Namespace) -> Any:
             return plan.make(context, plan.Request(**request))
         case "register":
             labels = json.loads(options.tags)
-            return {
-                "image_id": images.register_container(
-                    context.contract, context.aws, options.name, options.container, labels
-                )
-            }
+            return {"image_id": images.register_container(context, options.name, options.container, labels)}
         case "publish":
-            return {"changed": images.publish(options.env, context.contract, context.aws, options.image)}
+            return {"changed": images.publish(context, options.image)}
         case _:
             return {"removed": _prune(context, options.keep)}
 
 
 def _prune(context: Context, keep: int) -> list[str]:
-    used = images.in_use(context.contract, context.aws, versions=keep)
+    used = images.in_use(context, versions=keep)
     removed = []
-    known = images.baked(context.contract, context.aws)
+    known = images.baked(context)
     old = images.prunable(known, used, keep)
     for image in old:
         images.deregister(context.aws, image)
         removed.append(f"{image.name} ({image.identifier})")
     if context.environment.embedded:
         kept = {image.container for image in known if image not in old}
-        # the embedded AWS forgets its images with its process, the engine does not; another checkout's are its own
-        ours = [image for image in engine.baked() if image.work == str(context.paths.work)]
-        for container in ours[keep:]:
+        # The embedded AWS loses its images when it stops, the container engine keeps them. Other checkouts' stay.
+        own = [image for image in engine.baked() if image.work == str(context.paths.work)]
+        for container in own[keep:]:
             if container.reference not in kept and engine.remove_image(container.reference):
                 removed.append(container.reference)
     return removed

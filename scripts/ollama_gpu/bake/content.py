@@ -1,6 +1,6 @@
-"""The content key of an image: the same inputs make the same image, whoever bakes it and whenever.
+"""Compute the content key of an image: the same inputs give the same key, on any machine and at any time.
 
-Neither the time nor the git commit is part of it: a commit that changes only a comment in the driver bakes nothing.
+Neither the time nor the git commit is an input: a commit that changes only the driver's comments causes no bake.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ollama_gpu.lab.recipe import file_digest
+from ollama_gpu.local.lab.build_cache import file_digest
 
 KEY_DIGITS = 16
 _GENERATED = {"__pycache__", ".pytest_cache", ".ansible"}
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Every file under a folder that a person wrote, in an order of its own; links to files count as what they show."""
+    """The source files under a folder, sorted, without generated ones. Links to files count as their targets."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -29,7 +29,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def digest_of_files(root: Path, files: Iterable[Path]) -> dict[str, str]:
-    """sha256 by path below ``root``; whether a file may be executed is part of it."""
+    """The digest of each file by its path below ``root``: `x` if the file is executable, else `-`, and the sha256."""
     return {
         path.relative_to(root).as_posix(): f"{'x' if path.stat().st_mode & 0o100 else '-'}{file_digest(path)}"
         for path in files
@@ -37,6 +37,6 @@ def digest_of_files(root: Path, files: Iterable[Path]) -> dict[str, str]:
 
 
 def key(inputs: Mapping[str, object]) -> str:
-    """The first 16 hexadecimal digits of the sha256 over the inputs as canonical JSON."""
+    """The first 16 hexadecimal digits of the sha256 of the inputs as canonical JSON."""
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_DIGITS]

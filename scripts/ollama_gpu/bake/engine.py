@@ -1,4 +1,4 @@
-"""The container engine's part of a bake: which images and builders it has. Only reads, and removes old images."""
+"""List and remove the images of the container engine, and list its builders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_gpu.bake.builders import Builder
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.errors import UserError
 
 KEY_LABEL = "ollama-gpu.image-key"
 MAKER_LABEL = "ollama-gpu.bake"
@@ -19,7 +19,7 @@ REPOSITORY = "ollama-gpu/host"
 
 @dataclass(frozen=True)
 class ContainerImage:
-    """A baked image: ``reference`` is its name and tag, ``created`` sorts by time, ``work`` is the maker's folder."""
+    """A baked image. ``reference`` is name and tag, ``created`` sorts by time, ``work`` is the bake's work folder."""
 
     identifier: str
     reference: str
@@ -29,18 +29,18 @@ class ContainerImage:
 
 
 def image_id(reference: str) -> str:
-    """The id (a digest) behind an image's name. Raises UserError when there is no such image."""
+    """The id (a digest) of a named image. Raises UserError when the image does not exist."""
     try:
         return str(_json("image", "inspect", "--format", "{{json .Id}}", reference))
     except UserError as error:
         raise UserError(
-            f"There is no container image {reference} to bake from: {error.message}",
-            "Make the base image with `ollama-gpu lab supply`, or name one in OLLAMA_GPU_BASE_IMAGE.",
+            f"The base image {reference} was not found: {error.message}",
+            "Build the base image with `ollama-gpu lab supply`, or set OLLAMA_GPU_BASE_IMAGE to another image.",
         ) from error
 
 
 def baked() -> list[ContainerImage]:
-    """Every baked image, newest first."""
+    """All baked images, newest first."""
     identifiers = _run("image", "ls", "--quiet", "--no-trunc", "--filter", f"label={KEY_LABEL}", REPOSITORY).split()
     images = []
     for identifier in dict.fromkeys(identifiers):
@@ -54,8 +54,8 @@ def baked() -> list[ContainerImage]:
 
 
 def builders(environment: str, work: Path) -> list[Builder]:
-    """Containers in which an image of this environment is, or was, being made; ``work`` tells whose are ours."""
-    # By name as well: a container that an instance is inherits the labels of its image, which was a builder once.
+    """Containers in which an image of this environment is or was being built. ``work`` identifies this checkout's."""
+    # Filter by name, because an instance's container has the builder's labels, too: it inherits them from its image.
     lines = _run(
         "container", "ls", "--all", "--filter", f"name=^{builder_prefix(environment)}", "--format",
         f'{{{{.Names}}}}\t{{{{.Label "{MAKER_LABEL}"}}}}\t{{{{.Label "{WORK_LABEL}"}}}}\t.',
@@ -64,12 +64,12 @@ def builders(environment: str, work: Path) -> list[Builder]:
 
 
 def builder_prefix(environment: str) -> str:
-    """The first part of the name of every builder of an environment."""
+    """The prefix of the names of an environment's builders."""
     return f"ollama-gpu-bake-{environment}-"
 
 
 def remove_image(reference: str) -> bool:
-    """Remove an image; False when the engine refuses because a container still uses it."""
+    """Remove an image. Returns False when the engine refuses, because a container still uses the image."""
     try:
         _run("image", "rm", reference)
     except UserError:
@@ -85,7 +85,11 @@ def _run(*arguments: str) -> str:
     try:
         done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
     except OSError as error:
-        raise UserError(f"docker cannot be run: {error.strerror}.", "Install Docker, or bake another ENV.") from error
+        raise UserError(
+            f"docker cannot be run: {error.strerror}.", "Install Docker, or bake for another ENV."
+        ) from error
     if done.returncode != 0:
-        raise UserError(f"docker {arguments[0]} {arguments[1]}: {done.stderr.strip()}", "Is the Docker Engine running?")
+        raise UserError(
+            f"docker {arguments[0]} {arguments[1]}: {done.stderr.strip()}", "Check that Docker Engine runs."
+        )
     return done.stdout.strip()

@@ -1,7 +1,7 @@
-"""Removes the builder of a bake that was ended before it could: Ctrl-C and a kill run nothing of a play's `always`.
+"""Remove the builder of a bake that was interrupted: Ctrl-C and a kill do not run a play's `always` tasks.
 
-A process in a session of its own, so that a terminal's Ctrl-C passes it by. It lives as long as its bake; that
-something is left to remove it sees by the file of the plan, which the play takes away with the builder.
+The guard is a process in a separate session, so that a terminal's Ctrl-C does not reach it. It runs until its bake
+ends. If the plan's file still exists then, a builder is left: the play deletes that file together with the builder.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ollama_gpu import paths
 from ollama_gpu.bake.builders import Maker, alive
-from ollama_gpu.paths import Paths
+from ollama_gpu.core import paths
+from ollama_gpu.core.paths import Paths
 
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 5.0
-RELEASE_SECONDS = 900  # an instance takes minutes to end, and its security group goes only then
+RELEASE_SECONDS = 900  # an instance takes minutes to terminate, and its security group can be deleted only then
 
 
 def start(plan: Path, maker: str) -> int:
-    """Start the guard of a bake whose plan is written; return its pid. Its log lies beside the plan."""
+    """Start the guard of a bake and return its pid. ``plan`` must exist; the guard's log is next to it."""
     command = [sys.executable, "-m", "ollama_gpu.bake.guard", "--watch", str(plan), maker]
     with plan.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(
@@ -34,9 +34,9 @@ def start(plan: Path, maker: str) -> int:
 
 
 def watch(plan: Path, maker: Maker, release: Callable[[Path], int], settle_seconds: float = SETTLE_SECONDS) -> int:
-    """Wait until the bake has ended; 0 when it cleaned up itself, else the exit status of the last ``release``.
+    """Wait until the bake ends. Returns 0 if the bake cleaned up itself, else the exit status of the last ``release``.
 
-    It releases twice: what the bake had asked for when it was ended may come into being after that.
+    Calls ``release`` twice, because a resource that the bake requested just before it ended may appear later.
     """
     while alive(maker):
         time.sleep(POLL_SECONDS)
@@ -52,7 +52,7 @@ def watch(plan: Path, maker: Maker, release: Callable[[Path], int], settle_secon
 
 
 def release(where: Paths, plan: Path) -> int:
-    """Remove what a plan's bake rented, by the tasks that the bake itself removes it with."""
+    """Remove the builder of a plan's bake with the same tasks that the bake uses."""
     play = where.repository / "playbooks" / "bake-release.yml"
     command = [str(Path(sys.executable).with_name("ansible-playbook")), str(play), "-e", f"@{plan}"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(where.repository / "ansible.cfg")}
@@ -61,15 +61,17 @@ def release(where: Paths, plan: Path) -> int:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ollama_gpu.bake.guard", description=__doc__)
-    parser.add_argument("--watch", action="store_true", help="be the guard, instead of starting it in the background")
+    parser.add_argument(
+        "--watch", action="store_true", help="run in the foreground instead of starting a background process"
+    )
     parser.add_argument("plan", type=Path)
     parser.add_argument("maker")
     options = parser.parse_args(arguments)
     maker = Maker.parse(options.maker)
     if maker is None:
-        parser.error(f"{options.maker!r} names no bake")
+        parser.error(f"{options.maker!r} is not a valid maker: use HOST/PID/STARTED")
     if options.watch:
-        return watch(options.plan, maker, lambda left: release(paths.locate(), left))
+        return watch(options.plan, maker, lambda plan: release(paths.locate(), plan))
     print(start(options.plan, options.maker))
     return 0
 

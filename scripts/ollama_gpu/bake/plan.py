@@ -1,4 +1,4 @@
-"""What a bake has to do, decided before anything is rented: the content's key, and what exists of it."""
+"""Plan a bake before any resource is created: compute the content's key and look for existing images with it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from typing import Any
 
 import yaml
 
-from ollama_gpu import collection, images, releases, role_variables, s3
-from ollama_gpu.aws import parameter
 from ollama_gpu.bake import builders, content, engine, host_tests
 from ollama_gpu.bake.builders import Builder
-from ollama_gpu.context import Context
-from ollama_gpu.errors import UserError
-from ollama_gpu.lab import places
-from ollama_gpu.lab.docker import Docker
-from ollama_gpu.lab.supply import supply
-from ollama_gpu.paths import make_folder
-from ollama_gpu.progress import progress_view
+from ollama_gpu.core import collection, s3
+from ollama_gpu.core.aws import parameter
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.core.paths import Paths, make_folder
+from ollama_gpu.environment import images, role_variables
+from ollama_gpu.environment.context import Context
+from ollama_gpu.environment.settings import Environment
+from ollama_gpu.local.lab import locations
+from ollama_gpu.local.lab.docker import Docker
+from ollama_gpu.local.lab.supply import supply
+from ollama_gpu.releases import release as releases
+from ollama_gpu.terraform.progress import progress_view
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the play was asked for. ``variables`` are the roles' variables given beside the environment's files."""
+    """The play's request. ``variables`` are role variables in addition to those of the environment's files."""
 
     roles: Sequence[str]
     variables: Mapping[str, object]
@@ -41,29 +44,20 @@ class Request:
 
 
 def make(context: Context, request: Request) -> dict[str, Any]:
-    """The plan, as the play reads it. Raises UserError when a bake cannot start."""
+    """The plan that the play reads. Raises UserError when a bake cannot start."""
     where, environment = context.paths, context.environment
     kind = request.builder or ("container" if environment.embedded else "ec2")
     base_name, base = _base(context, kind, request.base_image)
     files = role_variables.files(context.paths, context.environment)
     tree = collection.source(where.repository)
-    play = where.repository / "playbooks"
-    inputs = {
-        "collection": content.digest_of_files(tree, content.files_of(tree)),
-        "play": content.digest_of_files(play, _files_of_play(play)),
-        "builder": kind,
-        "base": base,
-        "roles": list(request.roles),
-        "variables": [*(role_variables.load(path) for path in files), dict(request.variables)],
-    }
-    key = content.key(inputs)
+    key = content.key(inputs(where, environment, kind, base, request.roles, request.variables))
     found = existing(context, kind, key)
     forced = request.force and not found.is_new
     suffix = f"{key}-{datetime.now(UTC):%Y%m%d%H%M%S}" if forced else key
     build = request.force or found.is_new
     if build and kind == "ec2" and request.connection == "ssm":
         _require_session_manager()
-    makers = _builders(context, kind)
+    found_builders = _builders(context, kind)
     archive = collection.build(where.repository, where.work / "bake") if build else None
     maker = builders.this_maker()
     release = releases.current(where.repository)
@@ -80,13 +74,13 @@ def make(context: Context, request: Request) -> dict[str, Any]:
         "image_id": found.image_id,
         "found_container": found.container,
         "tests": [str(file) for file in host_tests.select(tree, where.repository / "tests" / "host", request.roles)],
-        "leftovers": builders.abandoned(makers, request.takeover, builders.alive, time.time()),
+        "leftovers": builders.abandoned(found_builders, request.takeover, builders.alive, time.time()),
         "maker": maker.label,
         "builder_name": f"{engine.builder_prefix(environment.name)}{maker.pid}",
         "release": release,
         "collection_archive": str(archive.path) if archive else None,
         "collection_sha256": archive.sha256 if archive else None,
-        "variables_files": [str(path) for path in (_between_roles(context), *files)] if build else [],
+        "variables_files": [str(path) for path in (_write_host_variables(context), *files)] if build else [],
         "tags": images.tags(context.contract, environment.name, release, key),
         "aws_environment": context.exports,
         "work": str(where.work),
@@ -95,13 +89,43 @@ def make(context: Context, request: Request) -> dict[str, Any]:
     }
 
 
-def _between_roles(context: Context) -> Path:
-    """What one role has to know of another, as the collection's playbook `host` says it, in a file of its own.
+def roles(paths: Paths) -> list[str]:
+    """Return the roles of the collection's playbook `host`, which the play applies by default."""
+    return [each["role"] for each in _host_plays(paths)[0]["roles"]]
 
-    The play converges with the same variables; a playbook cannot be imported where a failure is to be caught.
+
+def _host_plays(paths: Paths) -> list[dict[str, Any]]:
+    plays: list[dict[str, Any]] = role_variables.load(collection.source(paths.repository) / "playbooks" / "host.yml")
+    return plays
+
+
+def inputs(
+    paths: Paths,
+    environment: Environment,
+    kind: str,
+    base: str,
+    roles: Sequence[str],
+    variables: Mapping[str, object],
+) -> dict[str, object]:
+    """Return the inputs of an image's key."""
+    tree, play = collection.source(paths.repository), paths.repository / "playbooks"
+    files = role_variables.files(paths, environment)
+    return {
+        "collection": content.digest_of_files(tree, content.files_of(tree)),
+        "play": content.digest_of_files(play, _files_of_play(play)),
+        "builder": kind,
+        "base": base,
+        "roles": list(roles),
+        "variables": [*(role_variables.load(path) for path in files), dict(variables)],
+    }
+
+
+def _write_host_variables(context: Context) -> Path:
+    """Write the variables of the collection's playbook `host`, which roles need to know of each other, to a file.
+
+    The play applies the roles with these variables. It cannot import the playbook, because it must catch failures.
     """
-    playbook = collection.source(context.paths.repository) / "playbooks" / "host.yml"
-    variables: dict[str, Any] = next((play["vars"] for play in role_variables.load(playbook) if "vars" in play), {})
+    variables: dict[str, Any] = next((play["vars"] for play in _host_plays(context.paths) if "vars" in play), {})
     target = context.paths.work / "bake" / context.environment.name / "host.yml"
     make_folder(target.parent)
     target.write_text(yaml.safe_dump(variables), encoding="utf-8")
@@ -115,7 +139,11 @@ def _files_of_play(play: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Existing:
-    """What there is of an image's content: nothing, a container image, an image id, or all and published."""
+    """What exists with a content key.
+
+    ``action`` is the missing step: `build` (nothing exists), `register` (only a container image), `publish` (an image
+    that is not published) or `nothing`.
+    """
 
     action: str = "build"
     image_id: str | None = None
@@ -127,10 +155,10 @@ class Existing:
 
 
 def existing(context: Context, kind: str, key: str) -> Existing:
-    """What has to be done for this key when nobody insists on a new image."""
+    """Look for an image with this key, and decide what is missing."""
     containers = [image for image in engine.baked() if image.key == key] if kind == "container" else []
     references = {image.reference for image in containers}
-    known = [image for image in images.baked(context.contract, context.aws) if image.key == key]
+    known = [image for image in images.baked(context) if image.key == key]
     usable = [
         image for image in known if (image.container in references if kind == "container" else not image.container)
     ]
@@ -143,24 +171,24 @@ def existing(context: Context, kind: str, key: str) -> Existing:
     return Existing()
 
 
-def _base(context: Context, kind: str, asked: str | None) -> tuple[str, str]:
-    """The name and the id of what the bake starts from."""
+def _base(context: Context, kind: str, requested: str | None) -> tuple[str, str]:
+    """The name and the id of the image that the bake starts from."""
     if kind == "container":
-        name = asked or os.environ.get("OLLAMA_GPU_BASE_IMAGE") or _supply(context)
+        name = requested or os.environ.get("OLLAMA_GPU_BASE_IMAGE") or _supply(context)
         return name, engine.image_id(name)
-    image = asked or images.stock_image(context.aws)
+    image = requested or images.stock_image(context.aws)
     if image is None:
         raise UserError(
             f"{context.environment.region} has no public parameter {images.STOCK_PARAMETER}.",
-            "Name the image to bake from: -e bake_base_image=ami-...",
+            "Set the image to bake from: -e bake_base_image=ami-...",
         )
     return image, image
 
 
 def _supply(context: Context) -> str:
-    """Have the lab serve what the roles install, and return its base image; seconds when it does already."""
+    """Make the lab serve what the roles install, and return its base image. Takes seconds if the lab serves already."""
     view = progress_view(console_is_terminal=False, quiet=False)
-    return supply(places.locate(context.paths), Docker(), view).base_image
+    return supply(locations.locate(context.paths), Docker(), view).base_image
 
 
 def _builders(context: Context, kind: str) -> Iterable[Builder]:
@@ -172,7 +200,7 @@ def _builders(context: Context, kind: str) -> Iterable[Builder]:
         {"Name": f"tag:{tags['environment']}", "Values": [context.environment.name]},
         {"Name": "tag-key", "Values": ["BakeMaker"]},
     ]
-    # a killed bake may have left only a key or a security group
+    # A killed bake may have left only a key pair or a security group.
     found: dict[str, str] = {}
     for group in context.aws.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
         found[group["GroupName"]] = _maker(group.get("Tags", []))
@@ -191,13 +219,13 @@ def _maker(found: Iterable[Any]) -> str:
 
 
 def _account(context: Context) -> dict[str, Any]:
-    """What bootstrap made for the builder, from its state: the instance profile and the artifact bucket."""
+    """The builder's instance profile and the artifact bucket, from bootstrap's state."""
     bucket, key = context.state_bucket, context.contract.state["bootstrap_key"]
     state = s3.read(context.aws, bucket, key)
     if state is None:
         raise UserError(
             f"Account {context.aws.identity.account} is not bootstrapped in {context.environment.region}: "
-            f"{bucket} holds no state of it.",
+            f"the bucket {bucket} has no bootstrap state.",
             f"Run: make bootstrap ENV={context.environment.name}",
         )
     outputs = {name: each["value"] for name, each in json.loads(state).get("outputs", {}).items()}
@@ -205,9 +233,9 @@ def _account(context: Context) -> dict[str, Any]:
 
 
 def _require_session_manager() -> None:
-    """Raises UserError when the plugin through which Ansible reaches an instance without an open port is missing."""
+    """Raise UserError if the plugin is missing through which Ansible reaches an instance without an open port."""
     if shutil.which("session-manager-plugin") is None:
         raise UserError(
             "session-manager-plugin is not installed on this machine.",
-            "Install it (AWS documents how), or bake with -e bake_connection=ssh -e bake_ssh_cidr=<you>/32.",
+            "Install it (see AWS's documentation), or use SSH: -e bake_connection=ssh -e bake_ssh_cidr=<address>/32.",
         )

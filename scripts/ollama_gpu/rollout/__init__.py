@@ -1,15 +1,26 @@
-"""Bring a fleet's running instances to the newest launch template version: one instance refresh a fleet.
+"""Rolls the newest launch template version out to running instances, with one instance refresh per fleet.
 
-Terraform makes the version, this starts the refresh to it by number and follows it to its end (docs/decisions/0005).
-AWS rolls back by itself when a watched alarm rings or nothing has moved for an hour; that instances of the new version
-die one after another is seen here, and turned round at once. Who stops following stops nothing.
+Terraform creates the version. This package starts the refresh to that version by number and follows it until it ends
+(docs/decisions/0005). AWS rolls back automatically if a watched alarm fires, or without progress for an hour. This
+package also rolls back at once if several instances of the new version fail. Ctrl-C stops following, not the refresh.
 """
 
 from __future__ import annotations
 
 from .described import describe
-from .due import due
+from .pending import pending_rollouts
 from .refresh import Refresh, newest, under_way
-from .steps import follow, refusal, roll, start, take_back
+from .steps import follow, refusal, roll, roll_back, start
 
-__all__ = ["Refresh", "describe", "due", "follow", "newest", "refusal", "roll", "start", "take_back", "under_way"]
+__all__ = [
+    "Refresh",
+    "describe",
+    "follow",
+    "newest",
+    "pending_rollouts",
+    "refusal",
+    "roll",
+    "roll_back",
+    "start",
+    "under_way",
+]

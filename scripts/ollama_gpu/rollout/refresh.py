@@ -1,4 +1,4 @@
-"""An instance refresh as AWS tells it."""
+"""Instance refreshes as AWS reports them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ollama_gpu.aws import Aws, code_of
-from ollama_gpu.context import Context
+from ollama_gpu.core.aws import Aws, code_of
+from ollama_gpu.environment.context import Context
 
-from .due import in_order
+from .pending import in_order
 
 UNDER_WAY = ("Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress")
 REVERSIBLE = ("Pending", "InProgress", "Baking")
@@ -19,7 +19,7 @@ REVERSIBLE = ("Pending", "InProgress", "Baking")
 
 @dataclass(frozen=True)
 class Refresh:
-    """A refresh as AWS tells it; ``percentage`` is of the way that it is on, back too."""
+    """One instance refresh. ``percentage`` is the progress of the refresh, or of its rollback."""
 
     fleet: str
     group: str
@@ -52,26 +52,26 @@ class Refresh:
 
 
 def under_way(context: Context, outputs: dict[str, Any]) -> list[Refresh]:
-    """The refreshes that go on now, whoever started them."""
+    """Return the refreshes in progress, including those that another command started."""
     found = (newest(context.aws, outputs, fleet) for fleet in in_order(outputs))
     return [refresh for refresh in found if refresh and refresh.under_way]
 
 
 def newest(aws: Aws, outputs: dict[str, Any], fleet: str) -> Refresh | None:
-    """A fleet's last refresh, of the past six weeks."""
+    """Return a fleet's last refresh. AWS keeps them for six weeks."""
     group = outputs["fleets"][fleet]["group_name"]
     try:
         answer = aws.autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)
     except ClientError as error:
-        if code_of(error) == "ValidationError":  # the group is gone, or its first apply did not come so far
+        if code_of(error) == "ValidationError":  # the group does not exist, for example because its first apply failed
             return None
         raise
     found = answer["InstanceRefreshes"]
     return _refresh(fleet, found[0]) if found else None
 
 
-def again(aws: Aws, refresh: Refresh) -> Refresh:
-    """The same refresh as it is now."""
+def reload(aws: Aws, refresh: Refresh) -> Refresh:
+    """Read the current state of a refresh."""
     answer = aws.autoscaling.describe_instance_refreshes(
         AutoScalingGroupName=refresh.group, InstanceRefreshIds=[refresh.identifier]
     )
@@ -79,7 +79,7 @@ def again(aws: Aws, refresh: Refresh) -> Refresh:
 
 
 def _refresh(fleet: str, found: Any) -> Refresh:
-    back = found.get("RollbackDetails", {})
+    rollback = found.get("RollbackDetails", {})
     policy = found.get("DesiredConfiguration", {}).get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
     return Refresh(
         fleet=fleet,
@@ -87,7 +87,7 @@ def _refresh(fleet: str, found: Any) -> Refresh:
         identifier=found["InstanceRefreshId"],
         version=policy.get("LaunchTemplateSpecification", {}).get("Version", "?"),
         status=found["Status"],
-        percentage=back.get("PercentageCompleteOnRollback", found.get("PercentageComplete", 0)),
-        reason=back.get("RollbackReason") or found.get("StatusReason") or "",
+        percentage=rollback.get("PercentageCompleteOnRollback", found.get("PercentageComplete", 0)),
+        reason=rollback.get("RollbackReason") or found.get("StatusReason") or "",
         began=found.get("StartTime") or datetime.now().astimezone(),
     )

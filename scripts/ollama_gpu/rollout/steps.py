@@ -1,4 +1,4 @@
-"""Start a fleet's refresh, follow it to its end, turn it round."""
+"""Starts, follows and rolls back the instance refresh of a fleet."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ollama_gpu.aws import Aws, code_of
-from ollama_gpu.console import note
-from ollama_gpu.context import Context
-from ollama_gpu.errors import UserError
-from ollama_gpu.progress import ProgressView
+from ollama_gpu.core.aws import Aws, code_of
+from ollama_gpu.core.console import note
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.environment.context import Context
+from ollama_gpu.terraform.progress import ProgressView
 
-from .due import Due, due
-from .refresh import REVERSIBLE, Refresh, again, newest, under_way
-from .witness import Witness
+from .instance_watch import InstanceWatch
+from .pending import PendingRollout, pending_rollouts
+from .refresh import REVERSIBLE, Refresh, newest, reload, under_way
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import RefreshPreferencesTypeDef
 
 EVERY_SECONDS = 2.0
 LOST_INSTANCES = 2
-"""Instances of the new version that boot and fail, after which more of the same is no use. One can be an accident."""
+"""Roll back after this many failed instances of the new version. A single failure can be an accident."""
 
 
 def roll(
     context: Context, outputs: dict[str, Any], view: ProgressView, sleep: Callable[[float], None] = time.sleep
 ) -> list[Refresh]:
-    """Roll every fleet that is due, one after the other, so that a version that fails people never reaches the rest.
+    """Roll every pending fleet, one after the other, so that a bad version does not reach the second fleet.
 
-    A refresh to the same version that goes on already is followed. Returns what was rolled. Raises UserError with the
-    cause when one ends otherwise than well: its fleet is then on the version before. Ctrl-C leaves it running.
+    Follows a refresh to the same version if one is in progress. Returns the refreshes. Raises UserError with the
+    cause if a refresh does not end with Successful. Ctrl-C leaves the refresh running.
     """
     done = []
-    for fleet in due(context, outputs):
+    for fleet in pending_rollouts(context, outputs):
         running = newest(context.aws, outputs, fleet.fleet)
         if running is None or not running.under_way:
             running = start(context, outputs, fleet)
@@ -46,38 +46,38 @@ def roll(
 
 
 def refusal(context: Context, running: Refresh) -> UserError:
-    """A rollout goes on that is not the one that is wanted."""
+    """Return the error for a rollout in progress that blocks this command."""
     name = context.environment.name
     return UserError(
         f"A rollout is under way: {running}.",
-        f"Follow it to its end with `ollama-gpu rollout follow --env {name}`, or take it back with "
-        f"`ollama-gpu rollout cancel --env {name}`; then run this again.",
+        f"Follow it with `ollama-gpu rollout follow --env {name}`, or roll it back with "
+        f"`ollama-gpu rollout cancel --env {name}`. Then run this command again.",
     )
 
 
-def start(context: Context, outputs: dict[str, Any], fleet: Due) -> Refresh:
-    """Start a refresh to the fleet's newest version. Successors come before anything goes: the group's own policy."""
-    given = outputs["rollout"]
-    quiet, ringing = _alarms(context.aws, given["alarm_names"].get(fleet.fleet, []))
-    if ringing:
-        note(f"rollout: {', '.join(ringing)} rings already and is not watched")
+def start(context: Context, outputs: dict[str, Any], fleet: PendingRollout) -> Refresh:
+    """Start a refresh to the newest version. By the group's policy, AWS launches before it terminates."""
+    settings = outputs["rollout"]
+    watched, firing = _alarms(context.aws, settings["alarm_names"].get(fleet.fleet, []))
+    if firing:
+        note(f"rollout: ignoring alarms that are already in ALARM: {', '.join(firing)}")
     preferences: RefreshPreferencesTypeDef = {
         "AutoRollback": True,
-        "SkipMatching": True,  # what an earlier try has brought over stays
-        "InstanceWarmup": int(given["warmup_seconds"]),
-        "BakeTime": int(given["bake_seconds"]) if fleet.desired else 0,  # an empty fleet has nothing to show
+        "SkipMatching": True,  # keeps instances that already run this version
+        "InstanceWarmup": int(settings["warmup_seconds"]),
+        "BakeTime": int(settings["bake_seconds"]) if fleet.desired else 0,  # an empty fleet has nothing to observe
     }
-    if quiet:
-        preferences["AlarmSpecification"] = {"Alarms": quiet}
-    note(f"rollout: {fleet.fleet}: {fleet.stale} of {fleet.desired} instances go to version {fleet.version}")
+    if watched:
+        preferences["AlarmSpecification"] = {"Alarms": watched}
+    note(f"rollout: {fleet.fleet}: replacing {fleet.stale} of {fleet.desired} instances with version {fleet.version}")
     context.aws.autoscaling.start_instance_refresh(
         AutoScalingGroupName=fleet.group,
         Strategy="Rolling",
-        DesiredConfiguration=fleet.wanted,
+        DesiredConfiguration=fleet.desired_configuration,
         Preferences=preferences,
     )
     started = newest(context.aws, outputs, fleet.fleet)
-    assert started is not None  # noqa: S101, just made
+    assert started is not None  # noqa: S101, just started
     return started
 
 
@@ -86,76 +86,76 @@ def follow(
     refresh: Refresh,
     view: ProgressView,
     sleep: Callable[[float], None] = time.sleep,
-    wanted: str = "Successful",
+    expected: str = "Successful",
 ) -> Refresh:
-    """Show a refresh until it ends as ``wanted``; turn it round when instances of the new version keep dying.
+    """Show the progress of a refresh until it ends. Roll it back if several instances of the new version fail.
 
-    Raises UserError with the cause when it ends otherwise, KeyboardInterrupt when the person stops following.
+    Raises UserError with the cause if it ends with another status than ``expected``, KeyboardInterrupt on Ctrl-C.
     """
-    witness = Witness(context, refresh)
+    watch = InstanceWatch(context, refresh)
     view.started(f"rollout of {refresh.fleet}")
-    outcome, said = "failed", ""
+    outcome, reported = "failed", ""
     try:
         while refresh.under_way:
-            if str(refresh) != said:
-                said = str(refresh)
-                view.notice(f"rollout: {said}")
-            witness.look()
-            if refresh.status in REVERSIBLE and len(witness.lost) >= LOST_INSTANCES:
-                view.notice(f"rollout: {', '.join(witness.lost)} failed; going back")
-                _turn_round(context.aws, refresh.group)
+            if str(refresh) != reported:
+                reported = str(refresh)
+                view.notice(f"rollout: {reported}")
+            watch.update()
+            if refresh.status in REVERSIBLE and len(watch.lost) >= LOST_INSTANCES:
+                view.notice(f"rollout: {', '.join(watch.lost)} failed; rolling back")
+                _request_rollback(context.aws, refresh.group)
             view.tick()
             sleep(EVERY_SECONDS)
-            refresh = again(context.aws, refresh)
+            refresh = reload(context.aws, refresh)
         outcome = refresh.status
     except KeyboardInterrupt:
         outcome = "no longer followed"
         name = context.environment.name
-        note(f"The rollout goes on without this command. Follow it: ollama-gpu rollout follow --env {name}")
-        note(f"Take it back: ollama-gpu rollout cancel --env {name}")
+        note(f"The rollout continues in AWS. To follow it: ollama-gpu rollout follow --env {name}")
+        note(f"To roll it back: ollama-gpu rollout cancel --env {name}")
         raise
     finally:
         view.finished(outcome)
-    if refresh.status != wanted:
-        raise UserError(_failure(refresh, witness), _remedy(context, refresh))
+    if refresh.status != expected:
+        raise UserError(_failure(refresh, watch), _remedy(context, refresh))
     return refresh
 
 
-def take_back(
+def roll_back(
     context: Context, outputs: dict[str, Any], view: ProgressView, sleep: Callable[[float], None] = time.sleep
 ) -> list[Refresh]:
-    """Turn round every refresh that goes on and follow it until its fleet is on the version before."""
-    back = []
+    """Roll back every refresh in progress, and follow it until its fleet runs the previous version."""
+    rolled_back = []
     for refresh in under_way(context, outputs):
-        if refresh.status in REVERSIBLE and not _turn_round(context.aws, refresh.group):
+        if refresh.status in REVERSIBLE and not _request_rollback(context.aws, refresh.group):
             continue
-        back.append(follow(context, again(context.aws, refresh), view, sleep, wanted="RollbackSuccessful"))
-    return back
+        rolled_back.append(follow(context, reload(context.aws, refresh), view, sleep, expected="RollbackSuccessful"))
+    return rolled_back
 
 
-def _failure(refresh: Refresh, witness: Witness) -> str:
-    witness.look()
-    outcomes = {
-        "Successful": "has gone through",
-        "RollbackSuccessful": "was taken back; every instance is on the version before",
-        "RollbackFailed": "failed, and so did going back",
-        "Cancelled": "was cancelled half-way; the rest of the instances are on the version before",
-        "Failed": "failed half-way",
+def _failure(refresh: Refresh, watch: InstanceWatch) -> str:
+    watch.update()
+    meanings = {
+        "Successful": "all instances run the new version",
+        "RollbackSuccessful": "all instances run the previous version",
+        "RollbackFailed": "the rollout failed, and its rollback failed too",
+        "Cancelled": "it was cancelled, and the remaining instances run the previous version",
+        "Failed": "it failed before all instances were replaced",
     }
-    said = f"The rollout of {refresh.fleet} to version {refresh.version} {outcomes[refresh.status]}."
+    rollout = f"The rollout of {refresh.fleet} to version {refresh.version}"
     reason = f" {refresh.reason.rstrip('.')}." if refresh.reason else ""
-    return "\n".join([said + reason, *witness.causes()])
+    return "\n".join([f"{rollout} ended with {refresh.status}: {meanings[refresh.status]}.{reason}", *watch.causes()])
 
 
 def _remedy(context: Context, refresh: Refresh) -> str:
     name = context.environment.name
     if refresh.status == "RollbackFailed":
-        return f"See the instances' steps with: make status ENV={name}. Mend the cause and deploy again."
-    return f"Mend the cause and run `make deploy ENV={name}` again; what served before still serves."
+        return f"See the boot steps of each instance with `make status ENV={name}`. Fix the cause, then deploy again."
+    return f"Fix the cause, then run `make deploy ENV={name}` again. The previous version still serves."
 
 
-def _turn_round(aws: Aws, group: str) -> bool:
-    """Ask AWS to go back; False when the refresh has just ended."""
+def _request_rollback(aws: Aws, group: str) -> bool:
+    """Request a rollback. Returns False if the refresh has just ended."""
     try:
         aws.autoscaling.rollback_instance_refresh(AutoScalingGroupName=group)
     except ClientError as error:
@@ -166,9 +166,9 @@ def _turn_round(aws: Aws, group: str) -> bool:
 
 
 def _alarms(aws: Aws, names: list[str]) -> tuple[list[str], list[str]]:
-    """Of these alarms, those that are quiet and those that ring: one that rings would end a refresh at once."""
+    """Split alarms into those to watch and those already in ALARM, which would end a refresh at once."""
     if not names:
         return [], []
     found = aws.cloudwatch.describe_alarms(AlarmNames=names, AlarmTypes=["MetricAlarm"])["MetricAlarms"]
-    ringing = {alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"}
-    return sorted({alarm["AlarmName"] for alarm in found} - ringing), sorted(ringing)
+    firing = {alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"}
+    return sorted({alarm["AlarmName"] for alarm in found} - firing), sorted(firing)

@@ -1,1 +1,4 @@
-"""Terraform, typed: running it (adapter), what it says (events, errors, causes), where it comes from (installation)."""
+"""A typed interface to Terraform.
+
+Modules: run Terraform (adapter), parse its output (events, errors, causes), find it (installation).
+"""

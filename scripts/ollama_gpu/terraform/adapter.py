@@ -1,12 +1,19 @@
-"""Terraform, typed: the one place that knows python-terraform, and the only one that runs Terraform.
+"""A typed interface to Terraform. Only this module uses python-terraform.
 
-python-terraform 0.10.1 builds the command lines and no more. Its own runner holds all output until the end
-(no progress for minutes, all of it in memory), cannot pass on an interrupt, reports failure as a tuple, sends
-`-force` with a destroy (which Terraform refuses), waits for an approval with an apply, lets `var_file` beat
-`variables` in silence, takes any misspelt method for a command, and loads the state file that it finds. So
-`generate_cmd_string` is called with explicit options, and the list it returns (its name notwithstanding) is
-run by terraform.process. Traps that remain: options must be exactly `list` or `dict` to be spread, and a
-`dict` other than `backend_config` becomes a temporary file of variables that is never removed.
+python-terraform 0.10.1 is used only to build command lines, because its runner:
+
+- buffers all output until the end (no progress for minutes, all of it in memory)
+- cannot forward an interrupt
+- reports failure as a tuple
+- adds `-force` to destroy, which Terraform refuses
+- waits for an approval in apply
+- silently lets `var_file` override `variables`
+- runs any misspelt method as a command
+- loads whatever state file it finds
+
+So this module calls `generate_cmd_string` with explicit options and runs the result (a list, despite the name) with
+terraform.process. Two traps remain: only an exact `list` or `dict` option is expanded, and a `dict` other than
+`backend_config` becomes a temporary file of variables that python-terraform never removes.
 """
 
 from __future__ import annotations
@@ -22,9 +29,7 @@ from typing import Any
 from python_terraform import IsFlagged
 from python_terraform import Terraform as CommandBuilder
 
-from ollama_gpu.errors import UserError
-from ollama_gpu.progress import NoProgress, ProgressView
-from ollama_gpu.review import PlanReview, review_of
+from ollama_gpu.core.errors import UserError
 from ollama_gpu.terraform.causes import Context
 from ollama_gpu.terraform.errors import Interrupted, explain, unexplained, warnings
 from ollama_gpu.terraform.events import (
@@ -38,37 +43,26 @@ from ollama_gpu.terraform.events import (
     parse_line,
     parse_text_diagnostics,
 )
-from ollama_gpu.terraform.installation import Version, check_version, clean_environment, find_terraform
+from ollama_gpu.terraform.installation import Version, clean_environment, find_terraform, read_version
 from ollama_gpu.terraform.log import RunLog
 from ollama_gpu.terraform.process import Listener, run
+from ollama_gpu.terraform.progress import NoProgress, ProgressView
+from ollama_gpu.terraform.review import PlanReview, review_of
 
-_CHANGES = 2  # what -detailed-exitcode makes of "succeeded, and there is something to apply"
+_CHANGES = 2  # exit status of -detailed-exitcode: the plan succeeded and has changes
 
 
 @dataclass(frozen=True)
 class PlanOutcome:
-    """A plan that succeeded: ``changes`` is Terraform's own verdict, ``review`` is made of its events."""
+    """A plan that succeeded: ``changes`` is from Terraform's exit status, ``review`` from its events."""
 
     changes: bool
     review: PlanReview
-    warnings: tuple[str, ...]
-    log: Path
-
-
-@dataclass(frozen=True)
-class ApplyOutcome:
-    """Resources added, changed and destroyed; a replacement counts as one added and one destroyed."""
-
-    added: int
-    changed: int
-    destroyed: int
-    warnings: tuple[str, ...]
-    log: Path
 
 
 @dataclass
-class _Seen:
-    """What one run reported."""
+class _Result:
+    """The events, output and exit status of one run."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     changes: list[ResourceChange] = field(default_factory=list)
@@ -76,9 +70,7 @@ class _Seen:
     outputs: list[str] = field(default_factory=list)
     summary: ChangeSummary | None = None
     text: bytearray = field(default_factory=bytearray)
-    warnings: tuple[str, ...] = ()
     status: int = 0
-    log: Path = Path()
 
     def add(self, event: Event) -> None:
         if isinstance(event, Diagnostic):
@@ -98,7 +90,7 @@ class _Seen:
 
     @property
     def outcome(self) -> str:
-        """The words with which the stage ends."""
+        """The stage's result, as the progress view shows it."""
         summary = self.summary
         if summary is None:
             return "done"
@@ -112,10 +104,9 @@ class _Seen:
 class Terraform:
     """Terraform in one folder for one environment. Every method raises UserError (Interrupted on Ctrl-C).
 
-    ``directory`` holds the configuration; ``data_dir`` becomes TF_DATA_DIR and must belong to this
-    environment alone, for `init` reconfigures the backend that it remembers; each run leaves its raw log in
-    ``log_dir``. ``environment`` is added to the shell's, and wins; None takes a variable out. It
-    may hold secrets, logs never show it.
+    ``directory`` contains the configuration. ``data_dir`` becomes TF_DATA_DIR; environments must not share it, because
+    `init` reconfigures the backend that it records. Each run writes its raw log to ``log_dir``. ``environment``
+    extends and overrides the shell's environment; None removes a variable. It may contain secrets and is never logged.
     """
 
     def __init__(
@@ -139,121 +130,110 @@ class Terraform:
             **{name: value for name, value in merged.items() if value is not None},
             "TF_DATA_DIR": str(data_dir.absolute()),
             "TF_IN_AUTOMATION": "1",
-            "CHECKPOINT_DISABLE": "1",  # no question to HashiCorp whether there is a newer version
+            "CHECKPOINT_DISABLE": "1",  # no request to HashiCorp for a newer version
         }
-        # `state` only keeps the constructor from loading whichever state file lies about: this is none.
+        # A `state` that does not exist keeps the constructor from loading any state file that it finds.
         self._builder = CommandBuilder(
             terraform_bin_path=str(self._executable),
             state=f"{os.devnull}/none",
         )
 
     def version(self) -> Version:
-        """Terraform's version and the provider versions its lock file selects; too old a one is an error."""
-        document = json.loads(self._capture("version", json=IsFlagged))
-        version = Version(
-            document.get("terraform_version", ""), document.get("provider_selections") or {}, self._executable
-        )
-        check_version(version)
-        return version
+        """Return Terraform's version and the provider versions that its lock file selects.
+
+        Raises UserError if Terraform is too old.
+        """
+        return read_version(self._capture("version", json=IsFlagged), self._executable)
 
     def init(
         self,
-        backend_config: Mapping[str, str] | Sequence[Path] | None,
+        backend_config: Mapping[str, str],
         migrate_state: bool = False,
     ) -> None:
-        """Install providers and set up the backend; None leaves the backend alone (enough to validate).
+        """Install providers and configure the backend.
 
-        ``migrate_state`` copies what the previous backend holds into the new one.
+        ``migrate_state`` copies the state of the previous backend to the new one.
         """
-        settings: dict[str, str] | list[str]
-        if isinstance(backend_config, Mapping):
-            settings = dict(backend_config)
-        else:
-            settings = [str(path.absolute()) for path in backend_config or ()]
-        # Without either, Terraform would ask whether to copy the old backend's state. It refuses -json beside
-        # -migrate-state, even when -force-copy answers the question; its text then goes to the log alone.
+        # With neither mode, Terraform asks whether to copy the old backend's state. It refuses -json together with
+        # -migrate-state, even if -force-copy answers the question; its text output then goes to the log only.
         mode = ("migrate_state", "force_copy") if migrate_state else ("reconfigure", "json")
-        options = {"backend": backend_config is not None, "backend_config": settings, "input": False}
+        options = {"backend": True, "backend_config": dict(backend_config), "input": False}
         self._run("init", {**options, **dict.fromkeys(mode, IsFlagged)}, stage=True)
 
     def validate(self) -> None:
-        """Raises UserError naming file and line of what is wrong in the configuration."""
+        """Validate the configuration. Raises UserError with file and line of each error."""
 
-        def judge(seen: _Seen) -> None:
-            with suppress(ValueError):  # it crashed instead of answering
-                document = json.loads(seen.text)
-                seen.diagnostics += [parse_diagnostic(each) for each in document.get("diagnostics", ())]
+        def read_diagnostics(result: _Result) -> None:
+            with suppress(ValueError):  # Terraform crashed and printed no JSON
+                document = json.loads(result.text)
+                result.diagnostics += [parse_diagnostic(each) for each in document.get("diagnostics", ())]
 
-        self._run("validate", {"json": IsFlagged}, stage=True, streams=False, judge=judge)
+        self._run("validate", {"json": IsFlagged}, stage=True, streams=False, inspect=read_diagnostics)
 
     def plan(
         self,
         out: Path,
         var_files: Sequence[Path],
         destroy: bool = False,
-        refresh_only: bool = False,
-        lock_timeout_seconds: int = 0,
     ) -> PlanOutcome:
-        """Save a plan to ``out`` and say what it would do."""
+        """Save a plan to ``out`` and return its review."""
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{out.parent} cannot be made: {error.strerror}.") from error
-        seen = self._stream(
+            raise UserError(f"Cannot create {out.parent}: {error.strerror}.") from error
+        result = self._stream(
             "plan",
             accepted=(0, _CHANGES),
             detailed_exitcode=IsFlagged,
             out=str(out.absolute()),
             var_file=[str(path.absolute()) for path in var_files],
             destroy=IsFlagged if destroy else None,
-            refresh_only=IsFlagged if refresh_only else None,
-            lock_timeout=f"{lock_timeout_seconds}s",
         )
-        out.chmod(0o600)  # it holds every variable and attribute, readable
-        review = review_of(seen.changes, seen.drift, seen.outputs)
-        return PlanOutcome(seen.status == _CHANGES, review, seen.warnings, seen.log)
+        out.chmod(0o600)  # the file contains every variable and attribute in clear text
+        review = review_of(result.changes, result.drift, result.outputs)
+        return PlanOutcome(result.status == _CHANGES, review)
 
-    def apply(self, plan: Path, lock_timeout_seconds: int = 0) -> ApplyOutcome:
-        """Apply exactly the saved plan, which holds its variables. There is no time limit; the view's
-        heartbeat says what has been running for longest."""
-        seen = self._stream("apply", str(plan.absolute()), lock_timeout=f"{lock_timeout_seconds}s")
-        summary = seen.summary or ChangeSummary("apply", 0, 0, 0)
-        return ApplyOutcome(summary.added, summary.changed, summary.removed, seen.warnings, seen.log)
+    def apply(self, plan: Path) -> None:
+        """Apply exactly the saved plan, which includes its variables.
+
+        There is no time limit. The view's heartbeat names the operation that has been running longest.
+        """
+        self._stream("apply", str(plan.absolute()))
 
     def output(self) -> dict[str, Any]:
-        """Every output's value by name, sensitive ones included; empty before the first apply."""
+        """The value of every output by name, including sensitive ones; empty before the first apply."""
         document = json.loads(self._capture("output", json=IsFlagged))
         return {name: entry["value"] for name, entry in document.items()}
 
     def state_list(self) -> list[str]:
-        """The addresses in the state; none when there is no state yet."""
+        """The resource addresses in the state; empty if there is no state yet."""
 
-        def judge(seen: _Seen) -> None:
-            if any("No state file" in each.text for each in seen.diagnostics):
-                seen.status = 0
+        def accept_missing_state(result: _Result) -> None:
+            if any("No state file" in each.text for each in result.diagnostics):
+                result.status = 0
 
-        return self._run("state list", {}, streams=False, judge=judge).text.decode().splitlines()
+        return self._run("state list", {}, streams=False, inspect=accept_missing_state).text.decode().splitlines()
 
     def state_remove(self, address: str) -> None:
-        """Forget a resource; what it stands for stays as it is."""
+        """Remove a resource from the state; the object in AWS is not changed."""
         self._run("state rm", {}, address, streams=False)
 
-    def adopt(self, address: str, identifier: str, var_files: Sequence[Path]) -> None:
-        """Take a resource that exists, by the provider's identifier of it, into the state (`terraform import`)."""
+    def import_resource(self, address: str, identifier: str, var_files: Sequence[Path]) -> None:
+        """Import an existing resource into the state by the provider's import ID (`terraform import`)."""
         files = [str(path.absolute()) for path in var_files]
         self._run("import", {"var_file": files, "input": False}, address, identifier, stage=True)
 
     def force_unlock(self, lock_id: str) -> None:
-        """Release a lock whose holder is dead; an error names the holder when the id is another's."""
+        """Release the lock of a run that no longer exists. If the ID does not match, the error names the holder."""
         self._run("force-unlock", {"force": IsFlagged}, lock_id, streams=False)
 
-    def _stream(self, command: str, *arguments: str, accepted: Sequence[int] = (0,), **options: Any) -> _Seen:
-        """A command that reports events as it goes."""
+    def _stream(self, command: str, *arguments: str, accepted: Sequence[int] = (0,), **options: Any) -> _Result:
+        """Run a command that prints JSON events while it works."""
         options = {**options, "json": IsFlagged, "input": False}
         return self._run(command, options, *arguments, stage=True, accepted=accepted)
 
     def _capture(self, command: str, *arguments: str, **options: Any) -> bytes:
-        """The whole output of a command that prints one document; it may hold secrets and is not logged."""
+        """Return the output of a command that prints one document. It may contain secrets and is not logged."""
         return bytes(self._run(command, options, *arguments, streams=False).text)
 
     def _run(
@@ -264,57 +244,57 @@ class Terraform:
         stage: bool = False,
         streams: bool = True,
         accepted: Sequence[int] = (0,),
-        judge: Callable[[_Seen], None] | None = None,
-    ) -> _Seen:
+        inspect: Callable[[_Result], None] | None = None,
+    ) -> _Result:
         argv = self._command_line(command, options, arguments)
         log = RunLog(self._log_dir, command, argv)
         context = self._context(command, log.path)
-        seen = _Seen(log=log.path)
-        self._say_what_is_ignored()
+        result = _Result()
+        self._report_ignored_variables()
         if stage:
             self._show(self._view.started, command)
         outcome = "failed"
         try:
-            listener = self._listener(seen, streams, stage)
+            listener = self._listener(result, streams, stage, log.path)
             ended = run(argv, self._directory, self._environment, log, listener, log_stdout=streams)
             if ended.interrupts:
                 outcome = "interrupted"
                 raise Interrupted(command, self._name, hard=ended.interrupts > 1)
-            seen.status = ended.status
-            if ended.status not in accepted and not seen.failed:
-                seen.diagnostics += parse_text_diagnostics(ended.error_lines)
-            if judge is not None:
-                judge(seen)
-            if seen.status not in accepted:
-                raise explain(seen.diagnostics, context) if seen.failed else unexplained(seen.status, context)
-            seen.warnings = tuple(warnings(seen.diagnostics, context))
-            outcome = seen.outcome
+            result.status = ended.status
+            if ended.status not in accepted and not result.failed:
+                result.diagnostics += parse_text_diagnostics(ended.error_lines)
+            if inspect is not None:
+                inspect(result)
+            if result.status not in accepted:
+                raise explain(result.diagnostics, context) if result.failed else unexplained(result.status, context)
+            messages = warnings(result.diagnostics, context)
+            outcome = result.outcome
         finally:
             if stage:
                 self._show(self._view.finished, outcome)
-        for warning in seen.warnings:
-            self._show(self._view.notice, warning)
-        return seen
+        for message in messages:
+            self._show(self._view.notice, message)
+        return result
 
     def _command_line(self, command: str, options: Mapping[str, Any], arguments: Sequence[str]) -> list[str]:
         words = self._builder.generate_cmd_string(command, *arguments, no_color=IsFlagged, **options)
         return [str(word) for word in words]
 
-    def _listener(self, seen: _Seen, streams: bool, stage: bool) -> Listener:
+    def _listener(self, result: _Result, streams: bool, stage: bool, log: Path) -> Listener:
         def line(raw: bytes) -> None:
             if not streams:
-                seen.text += raw + b"\n"
+                result.text += raw + b"\n"
                 return
             event = parse_line(raw)
             if event is not None:
-                seen.add(event)
+                result.add(event)
                 self._show(self._view.event, event)
 
         def interrupted(count: int) -> None:
             self._show(self._view.notice, _INTERRUPT_TEXTS[min(count, len(_INTERRUPT_TEXTS)) - 1])
 
         def log_failed(error: OSError) -> None:
-            text = f"warning: the log {seen.log} is cut short ({error.strerror}); Terraform carries on."
+            text = f"warning: the log {log} is incomplete ({error.strerror}); Terraform continues."
             self._show(self._view.notice, text)
 
         def tick() -> None:
@@ -324,17 +304,17 @@ class Terraform:
         return Listener(line, tick, interrupted, log_failed)
 
     def _show(self, call: Callable[..., None], *arguments: object) -> None:
-        """A terminal or pipe that went away must not stop Terraform half-way: go on unseen."""
+        """Call the view; if its terminal or pipe is gone, continue without output rather than stop Terraform."""
         try:
             call(*arguments)
         except OSError:
             self._view = NoProgress()
 
-    def _say_what_is_ignored(self) -> None:
+    def _report_ignored_variables(self) -> None:
         if self._ignored:
             names = ", ".join(self._ignored)
             self._ignored = []
-            self._show(self._view.notice, f"warning: ignored from the shell's environment: {names}")
+            self._show(self._view.notice, f"warning: ignored these environment variables: {names}")
 
     def _context(self, command: str, log: Path) -> Context:
         endpoint = self._environment.get("AWS_ENDPOINT_URL", "")
@@ -342,7 +322,7 @@ class Terraform:
 
 
 _INTERRUPT_TEXTS = (
-    "Stopping after the operations in flight; the state lock is released then. Press Ctrl-C again to force.",
-    "Stopping now: what is in flight may be missing from the state.",
+    "Stopping after the running operations, then releasing the state lock. Press Ctrl-C again to stop immediately.",
+    "Stopping immediately: resources that are being created or changed may be missing from the state.",
     "Killing Terraform.",
 )

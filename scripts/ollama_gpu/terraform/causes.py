@@ -1,7 +1,7 @@
-"""The known causes of a failed Terraform run, and what to do about each.
+"""The known causes of a failed Terraform run, each with a remedy.
 
-The patterns are taken from what Terraform 1.11 and its AWS provider 5.100 print; of AWS's own errors only
-the codes are used, which do not change.
+The patterns match the output of Terraform 1.11 and its AWS provider 5.100. For AWS's errors they match only the error
+codes, which do not change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ollama_gpu.terraform.installation import MIRROR_VARIABLE
 
 @dataclass(frozen=True)
 class Context:
-    """What the texts need to know about the run."""
+    """The facts about a run that the messages contain."""
 
     environment: str
     command: str
@@ -31,12 +31,12 @@ class Context:
         return (urlsplit(self.endpoint).hostname or "") in ("127.0.0.1", "::1", "localhost")
 
 
-Explanation = tuple[str, str]  # what was seen, and the remedy
+Explanation = tuple[str, str]  # message and remedy
 
 
 @dataclass(frozen=True)
 class _Cause:
-    """A cause that explains the whole run, however many diagnostics it made."""
+    """A cause of a failed run, regardless of how many diagnostics it produced."""
 
     pattern: re.Pattern[str]
     explain: Callable[[re.Match[str], Context], Explanation]
@@ -47,69 +47,68 @@ def _lock_held(match: re.Match[str], context: Context) -> Explanation:
     operation = held.get("Operation", "").removeprefix("OperationType").lower() or "a run"
     created = re.sub(r"\.\d+| \+0000", "", held.get("Created", ""))
     return (
-        f"The state of {context.environment} is locked by {held.get('Who', 'someone')}: {operation}, since "
+        f"The state of {context.environment} is locked by {held.get('Who', 'an unknown user')}: {operation}, since "
         f"{created} (lock {held.get('ID', 'unknown')}).",
-        "Wait for that run to end. Only if it is dead, release its lock: "
+        "Wait for that run to end. Only if it is no longer running, release the lock: "
         f"make unlock ENV={context.environment} LOCK={held.get('ID', '<id>')}",
     )
 
 
 def _no_lock(_match: re.Match[str], context: Context) -> Explanation:
-    return f"The state of {context.environment} is not locked.", "There is nothing to release."
+    return f"The state of {context.environment} is not locked.", "No lock needs to be released."
 
 
 def _no_bucket(match: re.Match[str], context: Context) -> Explanation:
     name = next((group for group in match.groups() if group), "")
     which = f"The state bucket {name}" if name else "The state bucket"
-    remedy = f"Make it, once per account and region: make bootstrap ENV={context.environment}"
+    remedy = f"Create it, once per account and region: make bootstrap ENV={context.environment}"
     return f"{which} does not exist.", remedy
 
 
 def _credentials_missing(_match: re.Match[str], context: Context) -> Explanation:
     return (
         f"There are no AWS credentials for {context.environment}.",
-        "Set AWS_PROFILE (after `aws sso login`), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; "
-        f"`make doctor ENV={context.environment}` shows what is found.",
+        "Set AWS_PROFILE (after `aws sso login`), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. "
+        f"`make doctor ENV={context.environment}` shows which credentials are found.",
     )
 
 
 def _credentials_expired(_match: re.Match[str], context: Context) -> Explanation:
     return (
         f"The AWS credentials for {context.environment} have expired.",
-        "Log in again (`aws sso login`, or fetch fresh keys) and repeat the command.",
+        "Sign in again (`aws sso login`, or get new keys), then run the command again.",
     )
 
 
 def _credentials_refused(match: re.Match[str], context: Context) -> Explanation:
     return (
-        f"AWS refused the credentials for {context.environment} ({match.group().strip()}).",
-        "Check AWS_PROFILE and the keys, and the clock of this machine (signatures are valid for minutes); "
-        f"`make doctor ENV={context.environment}` shows what is found.",
+        f"AWS rejected the credentials for {context.environment} ({match.group().strip()}).",
+        "Check AWS_PROFILE, the keys, and this machine's clock (signatures are valid for minutes only). "
+        f"`make doctor ENV={context.environment}` shows which credentials are found.",
     )
 
 
 def _registry_unreachable(match: re.Match[str], _context: Context) -> Explanation:
     return (
-        f"The provider {match.group(1)} cannot be had: no mirror on this machine holds it, and the registry "
-        "cannot be reached.",
-        f"Go online, or bring a mirror (made by `terraform providers mirror FOLDER`) and name it: "
-        f"{MIRROR_VARIABLE}=FOLDER make ...",
+        f"The provider {match.group(1)} is not available: no mirror on this machine contains it, and the registry is "
+        "not reachable.",
+        f"Connect to the internet, or copy a mirror (created with `terraform providers mirror FOLDER`) to this machine "
+        f"and set {MIRROR_VARIABLE}=FOLDER.",
     )
 
 
 def _provider_lacking(match: re.Match[str], _context: Context) -> Explanation:
     return (
-        f"The provider {match.group(1)} cannot be had in the version needed: {' '.join(match.group(2).split())}",
-        f"A mirror must hold that version: make one with `terraform providers mirror FOLDER` and name it: "
-        f"{MIRROR_VARIABLE}=FOLDER make ...",
+        f"The provider {match.group(1)} is not available in the required version: {' '.join(match.group(2).split())}",
+        f"Create a mirror with that version (`terraform providers mirror FOLDER`) and set {MIRROR_VARIABLE}=FOLDER.",
     )
 
 
 def _provider_unknown(match: re.Match[str], context: Context) -> Explanation:
     return (
-        f"The provider {match.group(1)} {match.group(2)} here is not the one recorded in "
+        f"The checksum of the provider {match.group(1)} {match.group(2)} on this machine is not in "
         f"{context.directory / '.terraform.lock.hcl'}.",
-        "If you trust the mirror, record what it holds: "
+        "If you trust the mirror, record its checksums: "
         f"terraform -chdir={context.directory} providers lock -fs-mirror=FOLDER",
     )
 
@@ -122,34 +121,34 @@ def _unreachable(match: re.Match[str], context: Context) -> Explanation:
         match.group(),
     )
     address = where.group(1) if where else context.endpoint or "its endpoint"
-    message = f"AWS cannot be reached at {address}: {reason.group() if reason else 'no answer'}."
+    message = f"AWS is not reachable at {address}: {reason.group() if reason else 'no response'}."
     if context.embedded:
-        return message, f"The embedded AWS is not running: make deploy ENV={context.environment} starts it."
-    pinned = f" AWS_ENDPOINT_URL is set to {context.endpoint}: is that meant?" if context.endpoint else ""
-    return message, f"Check this machine's network, proxy and the region's name.{pinned}"
+        return message, f"The embedded AWS is not running. Start it: make deploy ENV={context.environment}"
+    pinned = f" Check whether AWS_ENDPOINT_URL should be {context.endpoint}." if context.endpoint else ""
+    return message, f"Check this machine's network and proxy, and the name of the region.{pinned}"
 
 
 def _stale_plan(_match: re.Match[str], context: Context) -> Explanation:
     return (
-        "The state has changed since this plan was made, so it was not applied.",
-        f"Plan again: make plan ENV={context.environment}",
+        "The plan was not applied, because the state has changed since the plan was created.",
+        f"Create a new plan: make plan ENV={context.environment}",
     )
 
 
 def _state_not_saved(_match: re.Match[str], context: Context) -> Explanation:
     rescued = context.directory / "errored.tfstate"
     return (
-        "Terraform could not save the state after changing things.",
-        f"Keep {rescued}: it is the only record of them. When the bucket can be reached again, run "
-        f"`terraform state push {rescued.name}` before anything else; docs/operations.md has the whole command.",
+        "Terraform could not save the state after changing resources.",
+        f"Keep {rescued}: it is the only record of these changes. When the bucket is reachable again, run "
+        f"`terraform state push {rescued.name}` before anything else. docs/troubleshooting.md has the full command.",
     )
 
 
 def _exists_already(match: re.Match[str], context: Context) -> Explanation:
     return (
-        f"It exists, but is not in the state of {context.environment}: {match.string.splitlines()[0]}",
-        "An interrupted run made it, or somebody else did. Delete it, or take it over with `terraform import`; "
-        "then repeat the command.",
+        f"The resource exists, but is not in the state of {context.environment}: {match.string.splitlines()[0]}",
+        "It was created by an interrupted run or outside Terraform. Delete it, or import it with `terraform import`, "
+        "then run the command again.",
     )
 
 
@@ -184,12 +183,12 @@ _REASONS = (
     ),
     (r"request send failed.*|dial tcp.*", _unreachable),
 )
-# The first that matches any diagnostic explains the run; a registry failure also says "dial tcp".
+# The first cause that matches any diagnostic explains the run. A registry failure also contains "dial tcp".
 _CAUSES = tuple(_Cause(re.compile(pattern, re.DOTALL), explain) for pattern, explain in _REASONS)
 
 
 def cause_of(errors: Sequence[Diagnostic], context: Context) -> Explanation | None:
-    """The message and remedy of the known cause behind these errors, if there is one."""
+    """The message and remedy of the known cause of these errors, or None."""
     for cause in _CAUSES:
         for each in errors:
             match = cause.pattern.search(each.text)

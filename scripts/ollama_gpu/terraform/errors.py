@@ -1,4 +1,4 @@
-"""Turn Terraform's diagnostics into one message that says what was seen and what to do about it."""
+"""Turn Terraform's diagnostics into one user error with a remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.errors import UserError
 from ollama_gpu.terraform.causes import Context, cause_of
 from ollama_gpu.terraform.events import Diagnostic
 
@@ -16,26 +16,26 @@ _INTERRUPTED_STATUS = 128 + signal.SIGINT
 
 
 class Interrupted(UserError):
-    """The person (or a SIGTERM) ended the run; exit status 130. Not a failure to be explained or retried."""
+    """The run was stopped by Ctrl-C, SIGTERM or SIGHUP; exit status 130. Do not explain or retry it."""
 
     def __init__(self, command: str, environment: str, hard: bool) -> None:
         message, remedy = f"terraform {command} was stopped.", ""
         if hard:
-            message = f"terraform {command} was stopped hard: its state lock may be left behind."
-            remedy = f"`make plan ENV={environment}` names the lock's holder, if there is one."
+            message = f"terraform {command} was stopped immediately. The state may still be locked."
+            remedy = f"If so, `make plan ENV={environment}` shows the lock's holder."
         if command == "apply":
             message += (
-                " What was in flight may be missing from the state."
+                " Resources that were being created or changed may be missing from the state."
                 if hard
-                else " What was finished is in the state, and its lock is released."
+                else " Completed changes are in the state, and the state lock is released."
             )
-            remedy = remedy or f"Go on with: make deploy ENV={environment}"
+            remedy = remedy or f"To continue, run: make deploy ENV={environment}"
         super().__init__(message, remedy, status=_INTERRUPTED_STATUS)
 
 
-# Said after the real cause; alone they are all there is.
+# These follow the real cause; show them only if there is no other error.
 _NOISE = re.compile(r"execution halted|Terraform encountered problems during initiali[sz]ation")
-# What any install from a mirror says: it can vouch for this machine's platform only.
+# Every installation from a mirror reports this: a mirror has checksums for this machine's platform only.
 _EXPECTED = frozenset({"Incomplete lock file information for providers"})
 _PARAGRAPH = "\n\n"
 _NO_VALUE = "No value for required variable"
@@ -46,7 +46,7 @@ _CHECKED_BY = re.compile(r"\s*This was checked by the validation rule at .*$", r
 
 
 def explain(diagnostics: Sequence[Diagnostic], context: Context) -> UserError:
-    """The one error for a run that failed with these diagnostics (at least one error among them)."""
+    """One error for a run that failed with these diagnostics, at least one of which is an error."""
     errors = _distinct(diagnostics)
     known = cause_of(errors, context)
     if known is not None:
@@ -63,16 +63,16 @@ def explain(diagnostics: Sequence[Diagnostic], context: Context) -> UserError:
 
 
 def unexplained(status: int, context: Context) -> UserError:
-    """The error for a run that ended badly without a diagnostic (killed, crashed)."""
+    """The error for a run that failed without a diagnostic (killed, crashed)."""
     if status < 0:
         name = signal.Signals(-status).name
-        hint = " The kernel does that when memory runs out." if name == "SIGKILL" else ""
-        return UserError(f"terraform {context.command} was ended by {name}.{hint}", _log_line(context))
-    return UserError(f"terraform {context.command} failed with status {status} and no explanation.", _log_line(context))
+        hint = " The kernel does this when memory runs out." if name == "SIGKILL" else ""
+        return UserError(f"terraform {context.command} was terminated by {name}.{hint}", _log_line(context))
+    return UserError(f"terraform {context.command} failed with status {status} without an error.", _log_line(context))
 
 
 def warnings(diagnostics: Sequence[Diagnostic], context: Context) -> list[str]:
-    """Each warning once, in one line: its first paragraph says what matters."""
+    """The distinct warnings, one line each: summary and first paragraph."""
     found = [each for each in diagnostics if not each.is_error and each.summary not in _EXPECTED]
     lines = [
         f"warning: {each.summary}: {_one_line(each.detail.split(_PARAGRAPH)[0])}{_place(each, context)}"
@@ -83,12 +83,12 @@ def warnings(diagnostics: Sequence[Diagnostic], context: Context) -> list[str]:
 
 def _distinct(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
     errors = list(dict.fromkeys(each for each in diagnostics if each.is_error))
-    telling = [each for each in errors if not _NOISE.match(each.summary)]
-    return telling or errors
+    relevant = [each for each in errors if not _NOISE.match(each.summary)]
+    return relevant or errors
 
 
 def _is_request(each: Diagnostic) -> bool:
-    """Whether the error is about what was asked for (variables, conditions), not about doing it."""
+    """Whether the request is invalid (variables, conditions), as opposed to a failed operation."""
     return (
         each.filename.endswith((".tfvars", ".tfvars.json"))
         or each.summary in (_NO_VALUE, _INVALID, _WRONG_TYPE, _NO_FILE)
@@ -99,7 +99,7 @@ def _is_request(each: Diagnostic) -> bool:
 def _describe(each: Diagnostic, context: Context) -> str:
     place = _place(each, context)
     if each.summary == _NO_VALUE:
-        return f"The variable {each.variable} has no value: set it for {context.environment}{place}."
+        return f"The variable {each.variable} has no value. Set it for {context.environment}{place}."
     if each.summary == _INVALID:
         name = f"{each.variable}: " if each.variable else ""
         return f"{name}{_CHECKED_BY.sub('', each.detail)}{place}"

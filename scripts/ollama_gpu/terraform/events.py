@@ -1,7 +1,7 @@
-"""Terraform's machine-readable output, typed: `-json` UI events, `validate -json`.
+"""Parse Terraform's machine-readable output: `-json` UI events and `validate -json`.
 
-Each line is decoded once, into a small frozen value or, when nobody here needs it, into None. Unknown event
-types and fields are ignored, as Terraform's compatibility promise for the format asks of every reader.
+Each line becomes a small frozen value, or None if the event is not used. Unknown event types and fields are ignored,
+as Terraform's compatibility promise for the format requires.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ Json = Mapping[str, Any]
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADS = ("Error: ", "Warning: ")
-# A refused value is shown where it was given (`size = 1`) or, when it is the default, where it is declared.
+# The snippet of an invalid value is its assignment (`size = 1`) or, for a default, its declaration.
 _VARIABLE = re.compile(r'\bvariable "([^"]+)"|^\s*"?([\w-]+)"?\s*[=:]')
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One error or warning.
+    """An error or a warning.
 
-    ``filename`` is as Terraform gives it (relative to the folder it ran in); ``variable`` is what the line
-    declares or assigns, if it does.
+    ``filename`` is relative to the folder in which Terraform ran. ``variable`` is the variable that the line declares
+    or assigns, if any.
     """
 
     severity: str
@@ -47,7 +47,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class ResourceChange:
-    """What a plan wants with one resource: create, read, update, replace, delete, move, import or remove."""
+    """The planned action for a resource: create, read, update, replace, delete, move, import or remove."""
 
     address: str
     resource_type: str
@@ -56,13 +56,13 @@ class ResourceChange:
 
     @property
     def operations(self) -> int:
-        """How many operations an apply performs for it: a replacement deletes and creates."""
+        """The number of operations in the apply: a replacement deletes and creates."""
         return {"replace": 2, "create": 1, "update": 1, "delete": 1, "read": 1}.get(self.action, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceDrift:
-    """A resource found different from what the state remembers of it."""
+    """A resource that differs from its state."""
 
     address: str
     resource_type: str
@@ -71,7 +71,7 @@ class ResourceDrift:
 
 @dataclass(frozen=True, slots=True)
 class OperationStarted:
-    """Work on one resource has begun; ``action`` is create, update, delete, read or refresh."""
+    """An operation on a resource started; ``action`` is create, update, delete, read or refresh."""
 
     address: str
     action: str
@@ -79,7 +79,7 @@ class OperationStarted:
 
 @dataclass(frozen=True, slots=True)
 class OperationEnded:
-    """Work on one resource has ended."""
+    """An operation on a resource ended."""
 
     address: str
     action: str
@@ -88,7 +88,7 @@ class OperationEnded:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSummary:
-    """The counts with which a plan or an apply ends."""
+    """The counts at the end of a plan or an apply."""
 
     operation: str
     added: int
@@ -98,14 +98,14 @@ class ChangeSummary:
 
 @dataclass(frozen=True, slots=True)
 class OutputChanges:
-    """The outputs that a plan changes, by name: create, update or delete."""
+    """The planned action for each changed output: create, update or delete."""
 
     actions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingForLock:
-    """Terraform is waiting for the state lock (or is just about to get it)."""
+    """Terraform is acquiring the state lock, which may mean waiting for it."""
 
 
 Event = (
@@ -130,18 +130,18 @@ _ENDS = {
 
 
 def parse_line(line: bytes) -> Event | None:
-    """The event that one line of a `-json` run holds; None for plain text and for events nobody needs."""
+    """Parse a line of `-json` output; None for plain text and for events that are not used."""
     if not line.startswith(b"{"):
         return None
     try:
         record = json.loads(line)
-    except ValueError:  # a crash can cut a line short
+    except ValueError:  # a crash can truncate a line
         return None
     return parse_event(record) if isinstance(record, dict) else None
 
 
 def parse_event(record: Json) -> Event | None:
-    """One decoded record of Terraform's JSON UI."""
+    """Parse a decoded record of Terraform's JSON UI; None for events that are not used."""
     kind = record.get("type", "")
     if kind in _STARTS:
         address, action = _hook(record)
@@ -163,7 +163,7 @@ def parse_event(record: Json) -> Event | None:
         added, changed, removed = (int(counts.get(name, 0)) for name in ("add", "change", "remove"))
         return ChangeSummary(counts.get("operation", ""), added, changed, removed)
     if kind == "outputs":
-        # Before an apply the entries carry an action, after it a value; only the action is wanted.
+        # Before an apply, the entries have an action; after it, a value. Only the action is used.
         entries = record.get("outputs", {})
         actions = {name: str(entry.get("action", "")) for name, entry in entries.items()}
         return OutputChanges({name: action for name, action in actions.items() if action not in ("", "noop")})
@@ -178,7 +178,7 @@ def _hook(record: Json) -> tuple[str, str]:
 
 
 def parse_diagnostic(record: Json) -> Diagnostic:
-    """A diagnostic object, the same in events and in `validate -json`."""
+    """Parse a diagnostic object, which is the same in events and in `validate -json`."""
     place = record.get("range") or {}
     snippet = record.get("snippet") or {}
     named = _VARIABLE.search(str(snippet.get("code", "")))
@@ -194,9 +194,9 @@ def parse_diagnostic(record: Json) -> Diagnostic:
 
 
 def parse_text_diagnostics(lines: Iterable[str]) -> list[Diagnostic]:
-    """The diagnostics in what Terraform prints for people under -no-color, for commands without `-json`.
+    """Parse the text output of commands without `-json` (run with -no-color).
 
-    Text that does not call itself an error or a warning becomes one error.
+    Text without an `Error:` or `Warning:` heading becomes one error.
     """
     sections: list[list[str]] = []
     for raw in lines:

@@ -1,4 +1,4 @@
-"""Find Terraform, the environment it runs in, and the provider mirror of a machine without internet."""
+"""Find Terraform and provider mirrors, and prepare Terraform's environment variables."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# 1.10 has the S3 lock file, 1.11 write-only arguments: without them passwords would be in the state.
+# 1.10 adds the S3 lock file. 1.11 adds write-only arguments, without which passwords would be in the state.
 MINIMUM_VERSION = (1, 11)
 MIRROR_VARIABLE = "OLLAMA_GPU_PROVIDER_MIRROR"
 CONFIG_VARIABLE = "TF_CLI_CONFIG_FILE"
 
-# The provider of the fabric, below whichever host's folder a mirror keeps it.
+# The path of the required provider in a mirror, below the registry host's folder.
 _PROVIDER = Path("hashicorp") / "aws"
 _SEARCHED = (Path("/opt"), Path("/srv"), Path("/usr/local"))
 _DEPTH = 4
-_SEARCHED_FOLDERS = 2000  # a count and not a time: what a busy machine finds must not depend on its haste
-# Settings from the person's shell that would change another project's run as well as ours, unseen: extra
-# arguments, another state, variables that no environment's file holds.
+_SEARCHED_FOLDERS = 2000  # a count, not a time: the result must not depend on the machine's load
+# Variables in the user's shell that would silently change the run: extra arguments, a different state, values of
+# variables that are not in the environment's file.
 _FOREIGN = re.compile(r"TF_(CLI_ARGS(_\w+)?|WORKSPACE|DATA_DIR|INPUT|VAR_\w+)")
 
 
 @dataclass(frozen=True)
 class Version:
-    """A Terraform that was found, and the provider versions that its lock file selects."""
+    """The version of Terraform, and the provider versions that the lock file selects."""
 
     terraform: str
     providers: Mapping[str, str] = field(default_factory=dict)
@@ -47,23 +47,31 @@ class Version:
 
 
 def find_terraform(executable: str = "terraform", search_path: str | None = None) -> Path:
-    """The program's absolute path. Raises UserError when there is none, naming where it looked."""
-    looked = search_path if search_path is not None else os.environ.get("PATH", os.defpath)
-    found = shutil.which(executable, path=looked)
+    """The absolute path of the program. Raises UserError with the searched folders if it is not found."""
+    searched = search_path if search_path is not None else os.environ.get("PATH", os.defpath)
+    found = shutil.which(executable, path=searched)
     if found is None:
-        where = executable if os.sep in executable else "any folder of PATH (" + looked + ")"
+        where = f"at {executable}" if os.sep in executable else f"in PATH ({searched})"
         raise UserError(
-            f"Terraform was not found: looked for {where}.",
+            f"Terraform was not found {where}.",
             f"Install Terraform {_minimum()} or newer and put it on PATH.",
         )
     return Path(found).absolute()
 
 
+def read_version(document: str | bytes, executable: Path) -> Version:
+    """The version in the output of `terraform version -json`. Raises UserError if it is older than the minimum."""
+    found = json.loads(document)
+    version = Version(found.get("terraform_version", ""), found.get("provider_selections") or {}, executable)
+    check_version(version)
+    return version
+
+
 def check_version(version: Version) -> None:
-    """Raises UserError when this Terraform is older than the fabric needs."""
+    """Raise UserError if Terraform is older than the minimum version."""
     if version.numbers < MINIMUM_VERSION:
         raise UserError(
-            f"Terraform {version.terraform} ({version.executable}) is too old: {_minimum()} is needed.",
+            f"Terraform {version.terraform} ({version.executable}) is too old: {_minimum()} or newer is required.",
             f"Install Terraform {_minimum()} or newer and put it first on PATH.",
         )
 
@@ -73,9 +81,9 @@ def _minimum() -> str:
 
 
 def clean_environment(inherited: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The shell's environment without what would silently steer Terraform, and the names left out.
+    """The shell's environment without variables that would silently change the run, and their names.
 
-    A TF_CLI_CONFIG_FILE that names no file is dropped too (Terraform would warn and go on without).
+    A TF_CLI_CONFIG_FILE that does not exist is removed too (Terraform would warn and ignore it).
     """
     ignored = sorted(name for name in inherited if _FOREIGN.fullmatch(name))
     kept = {name: value for name, value in inherited.items() if name not in ignored}
@@ -87,7 +95,7 @@ def clean_environment(inherited: Mapping[str, str]) -> tuple[dict[str, str], lis
 
 @dataclass(frozen=True)
 class ProviderMirrors:
-    """Where providers will come from, and what to add to Terraform's environment for that."""
+    """The source of the providers, and the variables that Terraform needs to use it."""
 
     source: Literal["variable", "configured", "implied", "found", "none"]
     explanation: str
@@ -101,11 +109,11 @@ def find_provider_mirrors(
     home: Path | None = None,
     roots: Sequence[Path] = _SEARCHED,
 ) -> ProviderMirrors:
-    """Decide once where providers come from; looks at 2000 folders at most (tens of milliseconds).
+    """Choose the source of the providers. Searches at most 2000 folders (tens of milliseconds).
 
-    In order: the folder that OLLAMA_GPU_PROVIDER_MIRROR names (the one setting made for this project);
-    Terraform's own configuration, left alone; the folders that Terraform searches by itself; a bounded
-    search. Raises UserError when the variable names a folder that is no mirror of the provider.
+    In this order: the folder in OLLAMA_GPU_PROVIDER_MIRROR (this project's setting); Terraform's CLI configuration,
+    which stays unchanged; Terraform's implied local mirrors; a bounded search. Raises UserError if the folder in the
+    variable does not contain the provider.
     """
     chosen = _choose(work, environment, home if home is not None else Path.home(), roots)
     log.info("providers: %s", chosen.explanation)
@@ -118,17 +126,17 @@ def _choose(work: Path, environment: Mapping[str, str], home: Path, roots: Seque
         folder = Path(named).expanduser().absolute()
         if not _mirrored(folder):
             raise UserError(
-                f"{MIRROR_VARIABLE} names {folder}, which holds no {_PROVIDER} provider for {_target()}.",
-                f"Name the folder above HOST/{_PROVIDER}, as `terraform providers mirror` makes it.",
+                f"{MIRROR_VARIABLE} is set to {folder}, which contains no {_PROVIDER} provider for {_target()}.",
+                f"Set it to the folder that contains HOST/{_PROVIDER}, as `terraform providers mirror` creates it.",
                 status=2,
             )
-        return _configure(work, folder, "variable", f"from {folder}, which {MIRROR_VARIABLE} names")
+        return _configure(work, folder, "variable", f"from {folder} ({MIRROR_VARIABLE})")
     config = _existing_configuration(environment, home)
     if config is not None:
-        return ProviderMirrors("configured", f"as {config} says")
+        return ProviderMirrors("configured", f"as configured in {config}")
     for folder in _implied_folders(environment, home):
         if _mirrored(folder):
-            return ProviderMirrors("implied", f"from {folder}, where Terraform looks by itself", folder)
+            return ProviderMirrors("implied", f"from {folder}, an implied local mirror", folder)
     found, complete = _search(roots)
     if found is not None:
         return _configure(work, found, "found", f"from the mirror found in {found}")
@@ -138,7 +146,7 @@ def _choose(work: Path, environment: Mapping[str, str], home: Path, roots: Seque
 
 
 def _existing_configuration(environment: Mapping[str, str], home: Path) -> Path | None:
-    """The configuration that Terraform itself would load: the variable replaces the home folder's."""
+    """The CLI configuration that Terraform would load: the file in the variable, else the one in the home folder."""
     for candidate in (environment.get(CONFIG_VARIABLE), home / ".terraformrc"):
         if candidate and Path(candidate).is_file():
             return Path(candidate)
@@ -146,7 +154,7 @@ def _existing_configuration(environment: Mapping[str, str], home: Path) -> Path 
 
 
 def _implied_folders(environment: Mapping[str, str], home: Path) -> Iterator[Path]:
-    """Terraform's implied local mirrors on Unix, in its order."""
+    """Terraform's implied local mirrors on Unix, in Terraform's order."""
     yield home / ".terraform.d" / "plugins"
     data = environment.get("XDG_DATA_HOME") or str(home / ".local" / "share")
     shared = environment.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
@@ -156,7 +164,7 @@ def _implied_folders(environment: Mapping[str, str], home: Path) -> Iterator[Pat
 
 
 def _mirrored(folder: Path) -> list[str]:
-    """The provider addresses that a mirror holds for this platform; empty unless ours is among them."""
+    """The provider addresses in a mirror for this platform; empty if the required provider is not among them."""
     try:
         hosts = [host for host in sorted(folder.iterdir()) if "." in host.name and host.is_dir()]
         if not any(_holds(host / _PROVIDER) for host in hosts):
@@ -168,7 +176,7 @@ def _mirrored(folder: Path) -> list[str]:
 
 
 def _holds(provider: Path) -> bool:
-    """Whether a provider's folder has a release for this platform, unpacked or as the zip."""
+    """Whether a provider's folder has a release for this platform, unpacked or as a zip file."""
     target = _target()
     if not provider.is_dir():
         return False
@@ -182,7 +190,7 @@ def _target() -> str:
 
 
 def _search(roots: Iterable[Path]) -> tuple[Path | None, bool]:
-    """The first mirror in or below the roots, nearest first, and whether the search saw everything."""
+    """The first mirror in or below the roots, nearest first, and whether the search was complete."""
     seen = 0
     level = [root for root in roots if root.is_dir()]
     for _ in range(_DEPTH + 1):
@@ -205,31 +213,31 @@ def _search(roots: Iterable[Path]) -> tuple[Path | None, bool]:
 
 
 def _configure(work: Path, folder: Path, source: Literal["variable", "found"], explanation: str) -> ProviderMirrors:
-    """Write the CLI configuration that takes from the mirror what it holds, and only the rest directly.
+    """Write a CLI configuration that installs the mirror's providers from it and only the others directly.
 
-    `direct` needs the exclusion: Terraform asks every source that may serve a provider for its versions and
-    fails when one cannot be reached, so an unreachable registry would fail (or, behind a firewall that drops
-    packets, hang) an init for which the mirror has all that is needed.
+    `direct` needs the exclusion: Terraform asks every source that may have a provider for its versions and fails if
+    one is not reachable. An unreachable registry would fail an init for which the mirror has every provider, or hang
+    it behind a firewall that drops packets.
     """
-    held = json.dumps(_mirrored(folder))
+    mirrored = json.dumps(_mirrored(folder))
     path = work / "terraform.rc"
     text = (
-        "# Written by ollama-gpu. Your own TF_CLI_CONFIG_FILE or ~/.terraformrc takes its place.\n"
+        "# Written by ollama-gpu. To replace it, set TF_CLI_CONFIG_FILE or create ~/.terraformrc.\n"
         "provider_installation {\n"
-        f"  filesystem_mirror {{\n    path    = {json.dumps(str(folder))}\n    include = {held}\n  }}\n"
-        f"  direct {{\n    exclude = {held}\n  }}\n"
+        f"  filesystem_mirror {{\n    path    = {json.dumps(str(folder))}\n    include = {mirrored}\n  }}\n"
+        f"  direct {{\n    exclude = {mirrored}\n  }}\n"
         "}\n"
     )
     try:
         if not path.is_file() or path.read_text() != text:
             work.mkdir(parents=True, exist_ok=True)
-            # Replaced in one step: a Terraform of another environment may be reading it.
+            # Replace the file atomically: Terraform for another environment may be reading it.
             fresh = path.with_name(f"{path.name}.{os.getpid()}")
             fresh.write_text(text)
             fresh.replace(path)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written: {error.strerror}.",
-            "Make the folder writable, or name another work folder: OLLAMA_GPU_WORK=/path make ...",
+            f"Cannot write {path}: {error.strerror}.",
+            "Make the folder writable, or set OLLAMA_GPU_WORK to another folder.",
         ) from error
     return ProviderMirrors(source, explanation, folder, {CONFIG_VARIABLE: str(path)})

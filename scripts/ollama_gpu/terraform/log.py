@@ -1,4 +1,4 @@
-"""The raw log of one Terraform run: a file of its own, readable by its owner only."""
+"""The raw log of one Terraform run: a separate file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.errors import UserError
 
 KEPT_LOGS = 50
 
 
 class RunLog:
-    """What Terraform wrote, as it wrote it, between a first line (the command) and a last (its exit status).
+    """Terraform's unchanged output between a first line (the command) and a last line (the exit status).
 
-    Opening proves that the folder can be written, because a run whose log is lost cannot be explained
-    afterwards. Once Terraform runs, no failure to write stops it: an apply that dies half-way costs more than
-    a log. ``failure`` then says what happened, once.
+    Creating the log checks that the folder is writable, because a run without a log cannot be explained afterwards.
+    Once Terraform runs, a failed write does not stop it: an incomplete apply is worse than an incomplete log.
+    ``failure`` is then the first error.
     """
 
     def __init__(self, folder: Path, command: str, argv: Sequence[str]) -> None:
-        """Raises UserError when the folder cannot be written (permissions, no space)."""
+        """Create the log. Raises UserError if the folder is not writable (permissions, no space)."""
         now = datetime.now(UTC)
         self.path = folder / f"{now:%Y%m%dT%H%M%S.%f}Z-{command.replace(' ', '-')}.jsonl"
         self.failure: OSError | None = None
@@ -32,11 +32,11 @@ class RunLog:
         first = {"type": "run", "started": now.isoformat(), "command": list(argv)}
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # O_EXCL: a link planted at the name is not followed. O_CLOEXEC is Python's default.
+            # O_EXCL does not follow a link planted at the path. O_CLOEXEC is Python's default.
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             try:
                 self._write_all(json.dumps(first).encode() + b"\n")
-                os.fsync(self._descriptor)  # some file systems report a full disk only here
+                os.fsync(self._descriptor)  # some file systems report a full disk only on fsync
             except OSError:
                 os.close(self._descriptor)
                 with suppress(OSError):
@@ -44,13 +44,13 @@ class RunLog:
                 raise
         except OSError as error:
             raise UserError(
-                f"Terraform was not started: its log cannot be written to {folder}: {error.strerror}.",
-                "Make room, make it writable, or name another work folder: OLLAMA_GPU_WORK=/path make ...",
+                f"Terraform was not started, because its log cannot be written to {folder}: {error.strerror}.",
+                "Free disk space, make the folder writable, or set OLLAMA_GPU_WORK to another folder.",
             ) from error
         prune(folder)
 
     def write(self, chunk: bytes) -> None:
-        """Append what Terraform wrote; after the first failure nothing more is tried."""
+        """Append output; does nothing after the first failure."""
         if self.failure is None:
             try:
                 self._write_all(chunk)
@@ -69,7 +69,7 @@ class RunLog:
 
 
 def prune(folder: Path, keep: int = KEPT_LOGS) -> None:
-    """Remove all but the newest logs; the names sort by time. Another run may be doing the same."""
+    """Remove all but the newest logs; names sort by time. Another run may do the same concurrently."""
     for old in sorted(folder.glob("*.jsonl"))[:-keep]:
         with suppress(OSError):
             old.unlink()

@@ -1,15 +1,18 @@
-"""Run one Terraform command: stream its output, keep the log, pass on interrupts, leave no orphan.
+"""Run one Terraform command: stream its output, write the log, forward interrupts, leave no orphan.
 
-Terraform gets a session of its own, so that a terminal's Ctrl-C reaches it only through here, exactly once
-(Terraform reads a second SIGINT as "stop now and risk the state"). It also makes a credential helper that
-asks on the terminal fail at once, where in a background process group SIGTTIN would stop it for ever.
+Terraform runs in a separate session, so that Ctrl-C on the terminal reaches it only through this module, exactly once.
+(Terraform treats a second SIGINT as "stop immediately and risk the state".) The session also makes a credential helper
+that asks on the terminal fail at once; in a background process group, SIGTTIN would stop the helper indefinitely.
 
-What if the driver itself is killed (SIGKILL, out of memory)? Two things would go wrong: nobody tells
-Terraform, and its next line hits a closed pipe, where Go's runtime dies of SIGPIPE with the state unwritten
-and the lock held. So the kernel is asked to send Terraform SIGINT when the driver dies (`setpriv
---pdeathsig`; preexec_fn would do the same but is unsafe beside threads), and Terraform inherits the reading
-ends of its own pipes, so that they never close under it: it ends as after Ctrl-C, with the state written and
-the lock released. Where setpriv cannot do it (not Linux) an orphan carries on until its pipe is full.
+If the driver itself is killed (SIGKILL, out of memory), Terraform would get no signal, and its next write would go to a
+closed pipe: Go's runtime then dies of SIGPIPE without writing the state or releasing the lock. Two measures prevent
+that, so that Terraform ends as after Ctrl-C, with the state written and the lock released:
+
+- The kernel sends Terraform SIGINT when the driver dies (`setpriv --pdeathsig`; preexec_fn could do the same but is
+  unsafe with threads).
+- Terraform inherits the reading ends of its own pipes, so that the pipes stay open.
+
+Without setpriv's support (not on Linux), an orphan continues until its pipe is full.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from types import FrameType
 from ollama_gpu.terraform.log import RunLog
 
 _CHUNK = 65_536
-# The most that a user without privileges may ask for: room for all that an interrupted apply still prints.
+# The maximum for unprivileged users; enough for everything that an interrupted apply still prints.
 _PIPE_BYTES = 1_048_576
 _TICK_SECONDS = 0.25
 _KEPT_ERROR_LINES = 200
@@ -41,7 +44,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass
 class Listener:
-    """What happens with the run as it goes: each line of stdout, several ticks a second, each interrupt."""
+    """Callbacks during a run: for each line of stdout, several ticks per second, each interrupt, a failed log."""
 
     line: Callable[[bytes], None]
     tick: Callable[[], None]
@@ -51,7 +54,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended; ``status`` is negative when a signal ended it."""
+    """The result of a run; ``status`` is negative if a signal ended it."""
 
     status: int
     interrupts: int
@@ -60,29 +63,29 @@ class Ended:
 
 @dataclass
 class _Interrupts:
-    """Counts the signals that ask for an end, and passes each on to Terraform once it runs."""
+    """Counts the signals that request a stop, and forwards each to Terraform once it runs."""
 
     process: subprocess.Popen[bytes] | None = None
     count: int = 0
-    told: int = 0
+    reported: int = 0
 
     def receive(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         self.count += 1
-        self.pass_on()
+        self.forward()
 
-    def pass_on(self) -> None:
+    def forward(self) -> None:
         if self.process is not None and self.count:
-            # The third time, Terraform has ignored both the polite and the hard request.
+            # At the third signal, Terraform has ignored both requests to stop.
             self.process.send_signal(signal.SIGINT if self.count <= 2 else signal.SIGKILL)
 
     def attach(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
-        self.pass_on()  # one may have come while Terraform was being started
+        self.forward()  # a signal may have arrived while Terraform was starting
 
 
 @dataclass
 class _Lines:
-    """Cuts a stream into lines, handing on each as soon as it is whole."""
+    """Splits a stream into lines and passes on each complete line."""
 
     take: Callable[[bytes], None]
     rest: bytearray = field(default_factory=bytearray)
@@ -108,16 +111,16 @@ def run(
     listener: Listener,
     log_stdout: bool = True,
 ) -> Ended:
-    """Run to the end, however long that takes. ``log_stdout`` is off for output that may hold secrets.
+    """Run until the end, without a time limit. ``log_stdout`` is False for output that may contain secrets.
 
-    Should a listener raise, Terraform is still stopped in good order before the exception goes on.
+    If a listener raises, Terraform is first stopped gracefully, then the exception is raised.
     """
     errors: deque[str] = deque(maxlen=_KEPT_ERROR_LINES)
     stdout = _Lines(listener.line)
     stderr = _Lines(lambda line: errors.append(line.decode(errors="replace")))
     interrupts = _Interrupts()
     status: int | None = None
-    log_lost = False
+    log_failed = False
     try:
         with ExitStack() as pipes, _signals_to(interrupts):
             process, outputs = _start(argv, directory, environment, pipes)
@@ -127,11 +130,11 @@ def run(
                     if source == outputs[1] or log_stdout:
                         log.write(chunk)
                     (stdout if source == outputs[0] else stderr).feed(chunk)
-                    if log.failure is not None and not log_lost:
-                        log_lost = True
+                    if log.failure is not None and not log_failed:
+                        log_failed = True
                         listener.log_failed(log.failure)
-                    if interrupts.count > interrupts.told:
-                        interrupts.told = interrupts.count
+                    if interrupts.count > interrupts.reported:
+                        interrupts.reported = interrupts.count
                         listener.interrupted(interrupts.count)
                     listener.tick()
                 stdout.end()
@@ -139,7 +142,7 @@ def run(
             except BaseException:
                 interrupts.receive()
                 for _ in _chunks(process, outputs):
-                    pass  # read on: a full pipe would keep it from ending
+                    pass  # keep reading: a full pipe would block Terraform
                 raise
             finally:
                 status = process.wait()
@@ -155,7 +158,7 @@ def _start(
     err_read, err_write = _pipe(pipes)
     try:
         process = subprocess.Popen(
-            [*_dying_with_its_parent(), *argv],
+            [*_death_signal_prefix(), *argv],
             cwd=directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -179,17 +182,18 @@ def _pipe(pipes: ExitStack) -> tuple[int, int]:
 
 
 @functools.cache
-def _dying_with_its_parent() -> tuple[str, ...]:
+def _death_signal_prefix() -> tuple[str, ...]:
+    """The command prefix that makes the kernel send SIGINT when the driver dies; empty if setpriv cannot do it."""
     found = shutil.which("setpriv")
     if found is None:
         return ()
-    # Tried, not looked up: busybox's and util-linux's before 2.33 do not know the option.
+    # Try the option: busybox and util-linux before 2.33 do not support it.
     tried = subprocess.run([found, "--pdeathsig", "keep", "--", "true"], capture_output=True, check=False)
     return (found, "--pdeathsig", "INT", "--") if tried.returncode == 0 else ()
 
 
 def _chunks(process: subprocess.Popen[bytes], outputs: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    """What arrives, with its source; an empty chunk when nothing did for a tick."""
+    """The chunks of output with their source; an empty chunk if nothing arrives during a tick."""
     with selectors.DefaultSelector() as selector:
         for descriptor in outputs:
             selector.register(descriptor, selectors.EVENT_READ)
@@ -198,7 +202,7 @@ def _chunks(process: subprocess.Popen[bytes], outputs: Sequence[int]) -> Iterato
             ready = selector.select(0 if exited else _TICK_SECONDS)
             if not ready:
                 if exited:
-                    return  # a grandchild holds the pipe open: nothing more of Terraform's will come
+                    return  # a grandchild holds the pipe open: Terraform writes no more output
                 yield outputs[0], b""
             for key, _ in ready:
                 chunk = os.read(key.fd, _CHUNK)
@@ -209,14 +213,14 @@ def _chunks(process: subprocess.Popen[bytes], outputs: Sequence[int]) -> Iterato
 
 @contextmanager
 def _signals_to(interrupts: _Interrupts) -> Iterator[None]:
-    """Send Ctrl-C, SIGTERM and a lost terminal to Terraform instead of raising in the middle of a line."""
+    """Forward SIGINT, SIGTERM and SIGHUP to Terraform instead of raising an exception at an arbitrary point."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can take signals, and only it gets them
+        yield  # only the main thread can handle signals, and only it receives them
         return
     before = {}
     try:
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
+            if signal.getsignal(number) is not signal.SIG_IGN:  # set by nohup
                 before[number] = signal.signal(number, interrupts.receive)
         yield
     finally:

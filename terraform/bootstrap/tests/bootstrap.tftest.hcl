@@ -1,4 +1,4 @@
-# Plans only, with nothing of AWS behind them: no credentials are needed.
+# Plans only, without AWS: no credentials are needed.
 mock_provider "aws" {
   override_during = plan
 
@@ -35,16 +35,16 @@ variables {
   region = "eu-central-1"
 }
 
-run "buckets_have_the_names_that_the_contract_promises" {
+run "bucket_names_match_the_contract" {
   command = plan
 
   assert {
     condition     = aws_s3_bucket.state.bucket == "ollama-gpu-state-111122223333-eu-central-1"
-    error_message = "The driver looks for the states in ollama-gpu-state-<account>-<region>."
+    error_message = "The driver expects the states in ollama-gpu-state-<account>-<region>."
   }
   assert {
     condition     = aws_s3_bucket.artifacts.bucket == "ollama-gpu-artifacts-111122223333-eu-central-1"
-    error_message = "Instances look for releases in ollama-gpu-artifacts-<account>-<region>."
+    error_message = "Instances expect releases in ollama-gpu-artifacts-<account>-<region>."
   }
 }
 
@@ -64,7 +64,7 @@ run "both_buckets_are_versioned_private_and_refuse_plain_http" {
   assert {
     condition = alltrue([for controls in [aws_s3_bucket_ownership_controls.state, aws_s3_bucket_ownership_controls.artifacts] :
     controls.rule[0].object_ownership == "BucketOwnerEnforced"])
-    error_message = "Both buckets must own what is written to them."
+    error_message = "The buckets' owner must own all objects."
   }
   assert {
     condition = alltrue([for policy in data.aws_iam_policy_document.only_tls :
@@ -79,18 +79,18 @@ run "both_buckets_are_versioned_private_and_refuse_plain_http" {
   }
 }
 
-run "states_are_encrypted_by_a_rotating_key_of_their_own" {
+run "states_are_encrypted_with_their_own_rotating_key" {
   command = plan
 
   assert {
     condition     = aws_kms_key.state.enable_key_rotation && aws_kms_key.state.deletion_window_in_days == 30
-    error_message = "The key must rotate, and wait thirty days before it is deleted."
+    error_message = "The key must rotate, and its deletion must wait 30 days."
   }
   assert {
     condition = alltrue([for rule in aws_s3_bucket_server_side_encryption_configuration.state.rule :
       rule.apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms" &&
     rule.apply_server_side_encryption_by_default[0].kms_master_key_id == aws_kms_key.state.arn])
-    error_message = "The state bucket must encrypt by its own key."
+    error_message = "The state bucket must encrypt with its own key."
   }
 }
 
@@ -102,7 +102,7 @@ run "old_states_are_kept_ninety_days_and_at_least_the_newest_fifty" {
       aws_s3_bucket_lifecycle_configuration.state.rule[0].noncurrent_version_expiration[0].noncurrent_days == 90 &&
       aws_s3_bucket_lifecycle_configuration.state.rule[0].noncurrent_version_expiration[0].newer_noncurrent_versions == 50
     )
-    error_message = "A corrupt state must still be repairable after ninety days, and after fifty deployments."
+    error_message = "A corrupt state must be recoverable after 90 days and after 50 deployments."
   }
 }
 
@@ -111,11 +111,11 @@ run "buckets_and_key_refuse_to_be_destroyed_by_default" {
 
   assert {
     condition     = terraform_data.deletion_protection.input && !aws_s3_bucket.state.force_destroy && !aws_s3_bucket.artifacts.force_destroy
-    error_message = "Without force_destroy nothing may go that holds a state."
+    error_message = "Without force_destroy, no resource with a state may be destroyed."
   }
 }
 
-run "an_account_that_is_thrown_away_gives_its_buckets_up" {
+run "force_destroy_removes_the_protection_of_buckets_and_key" {
   command = plan
 
   variables {
@@ -124,7 +124,7 @@ run "an_account_that_is_thrown_away_gives_its_buckets_up" {
 
   assert {
     condition     = !terraform_data.deletion_protection.input && aws_s3_bucket.state.force_destroy && aws_s3_bucket.artifacts.force_destroy && aws_kms_key.state.deletion_window_in_days == 7
-    error_message = "force_destroy must reach both buckets, the guard and the key."
+    error_message = "force_destroy must apply to both buckets, the guard and the key."
   }
 }
 
@@ -133,7 +133,7 @@ run "the_image_builder_reads_releases_and_models_and_nothing_else" {
 
   assert {
     condition     = toset(data.aws_iam_policy_document.image_builder.statement[0].resources) == toset(["arn:aws:s3:::artifacts/collections/*", "arn:aws:s3:::artifacts/models/*"])
-    error_message = "The builder may read the collections' and the models' folders only."
+    error_message = "The builder may read only the folders of collections and models."
   }
   assert {
     condition     = toset(flatten([for statement in data.aws_iam_policy_document.image_builder.statement : statement.actions])) == toset(["s3:GetObject", "s3:ListBucket"])
@@ -141,11 +141,11 @@ run "the_image_builder_reads_releases_and_models_and_nothing_else" {
   }
   assert {
     condition     = aws_iam_role.image_builder.name == "ollama-gpu-image-builder-eu-central-1"
-    error_message = "Without the region in its name the role collides when a second region is bootstrapped."
+    error_message = "The role name needs the region, or it conflicts when a second region is bootstrapped."
   }
 }
 
-run "a_permissions_boundary_bounds_the_image_builder" {
+run "the_permissions_boundary_applies_to_the_image_builder" {
   command = plan
 
   variables {
@@ -154,11 +154,11 @@ run "a_permissions_boundary_bounds_the_image_builder" {
 
   assert {
     condition     = aws_iam_role.image_builder.permissions_boundary == "arn:aws:iam::111122223333:policy/boundary"
-    error_message = "The boundary must reach the role."
+    error_message = "The boundary must apply to the role."
   }
 }
 
-run "a_boundary_that_is_no_policy_is_refused" {
+run "a_boundary_that_is_not_a_policy_arn_is_refused" {
   command = plan
 
   variables {
@@ -168,7 +168,7 @@ run "a_boundary_that_is_no_policy_is_refused" {
   expect_failures = [var.permissions_boundary_arn]
 }
 
-run "a_region_that_is_none_is_refused" {
+run "an_invalid_region_is_refused" {
   command = plan
 
   variables {

@@ -1,8 +1,8 @@
-# Two plans, as AWS advises: snapshots can be copied away, continuous backups go back to any second. The file system is
-# only in the first: it has no continuous backups, and AWS would quietly make it a second snapshot instead.
+# Two plans, as AWS recommends: snapshots can be copied to another vault, and continuous backups allow point-in-time recovery. The
+# file system is only in the first plan: EFS has no continuous backups, and AWS would silently create a second snapshot instead.
 #
-# Hours are UTC and keep clear of RDS's own windows (03:00 backup, Sunday 05:00 maintenance): within the hour before
-# these AWS Backup does not start.
+# Times are UTC and avoid RDS's own windows (03:00 backup, Sunday 05:00 maintenance): AWS Backup does not start within the hour
+# before these windows.
 
 resource "aws_backup_plan" "daily" {
   name = "${var.name}-daily"
@@ -38,18 +38,18 @@ resource "aws_backup_plan" "continuous" {
   rule {
     rule_name                = "continuous"
     target_vault_name        = aws_backup_vault.this.name
-    schedule                 = "cron(0 10 * * ? *)" # how often its settings are renewed; changes are recorded all the time
+    schedule                 = "cron(0 10 * * ? *)" # how often its settings are renewed; changes are recorded continuously
     start_window             = 60
     completion_window        = 720
     enable_continuous_backup = true
 
     lifecycle {
-      delete_after = max(var.retention_days, 2) # not above the daily renewal, it would expire before the next one
+      delete_after = max(var.retention_days, 2) # must exceed the daily renewal, or it would expire before the next one
     }
   }
 }
 
-# By ARN, not by tag: what is named here is backed up even where the account has not opted in for its type.
+# Selected by ARN, not by tag: AWS Backup then backs up a resource even if the account has not opted in for its type.
 resource "aws_backup_selection" "daily" {
   name         = "${var.name}-stores"
   plan_id      = aws_backup_plan.daily.id

@@ -1,5 +1,5 @@
-# A vault with backups in it refuses deletion by itself, but by then its policy, plans and roles are gone and nothing is
-# backed up any more. This refuses first: everything else of the module is destroyed after it. To give the backups up,
+# AWS refuses to delete a vault with backups in it. By then, however, its policy, plans, and roles are deleted and no further
+# backups are made. So this resource refuses first: everything else in the module is destroyed after it. To delete the backups,
 # apply with data.deletion_protection = false, then destroy.
 resource "terraform_data" "deletion_protection" {
   input = !var.force_destroy

@@ -1,11 +1,11 @@
-# A backup is worth what its last restore proved. AWS restores the newest backup of each kind under a new name, keeps it for
-# the window, reports the outcome (an alarm watches NumberOfRestoreJobsFailed) and deletes it.
+# A backup is only proven by a restore. AWS restores the newest backup of each type under a new name, keeps it for the window,
+# reports the outcome (an alarm watches NumberOfRestoreJobsFailed), and deletes it.
 
 resource "aws_backup_restore_testing_plan" "this" {
   count = var.restore_testing ? 1 : 0
 
-  name                = replace("${var.name}-weekly", "-", "_") # no dashes allowed
-  schedule_expression = "cron(0 12 ? * TUE *)"                  # when somebody is there to read the alarm
+  name                = replace("${var.name}-weekly", "-", "_") # dashes are not allowed
+  schedule_expression = "cron(0 12 ? * TUE *)"                  # at a time when an operator can react to the alarm
   start_window_hours  = 4
 
   recovery_point_selection {
@@ -23,8 +23,8 @@ resource "aws_backup_restore_testing_selection" "this" {
   restore_testing_plan_name = aws_backup_restore_testing_plan.this[0].name
   iam_role_arn              = aws_iam_role.restore.arn
   protected_resource_type   = each.key
-  protected_resource_arns   = ["*"] # of this type in the plan's vault, which holds nothing of others
-  validation_window_hours   = 4     # time to look at what was restored; it costs as much as the original meanwhile
+  protected_resource_arns   = ["*"] # of this type in the plan's vault, which holds no other resources
+  validation_window_hours   = 4     # time to inspect the restored resource, which costs as much as the original during that time
 
   depends_on = [aws_iam_role_policy_attachment.this]
 }

@@ -1,13 +1,13 @@
-# One role writes backups and another reads them back: whoever gets hold of one cannot do both.
+# One role writes backups and another reads them, so that a stolen role cannot do both.
 #
-# AWS's managed policies, though wide: what a backup needs changes with AWS's own features, and a policy that lags behind
-# fails in the night. Only AWS Backup can take the roles, and only for the resources that the plans name.
+# The policies are AWS's managed ones, although they are broad: the permissions that a backup needs change with AWS's features,
+# and a policy that lags behind makes backups fail. Only AWS Backup can assume the roles, and only for the resources in the plans.
 
 locals {
   managed_policies = {
     backup  = { role = aws_iam_role.backup.name, policy = "service-role/AWSBackupServiceRolePolicyForBackup" }
     restore = { role = aws_iam_role.restore.name, policy = "service-role/AWSBackupServiceRolePolicyForRestores" }
-    # The two general ones leave S3 out.
+    # The two general policies do not cover S3.
     s3_backup  = { role = aws_iam_role.backup.name, policy = "AWSBackupServiceRolePolicyForS3Backup" }
     s3_restore = { role = aws_iam_role.restore.name, policy = "AWSBackupServiceRolePolicyForS3Restore" }
   }

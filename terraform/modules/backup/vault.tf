@@ -4,9 +4,9 @@ resource "aws_backup_vault" "this" {
   kms_key_arn   = var.kms_key_arn
 }
 
-# While protection is on nobody deletes a backup by hand, administrators and intruders with their rights included: it
-# expires by its plan, or protection is first switched off, in a reviewed plan. Absent where the vault may be destroyed,
-# or Terraform itself could not empty it.
+# While protection is on, no principal can delete a backup manually, including administrators and intruders with their
+# permissions. A backup expires according to its plan, or protection is first switched off in a reviewed plan. The policy is
+# absent if the vault may be destroyed, because Terraform itself could not empty it.
 data "aws_iam_policy_document" "vault" {
   statement {
     sid    = "NobodyDeletesByHand"
@@ -17,14 +17,14 @@ data "aws_iam_policy_document" "vault" {
       "backup:DisassociateRecoveryPoint",
       "backup:UpdateRecoveryPointLifecycle",
     ]
-    resources = ["*"] # in a vault's policy: this vault and what is in it
+    resources = ["*"] # in a vault policy: this vault and its contents
 
     principals {
       type        = "AWS"
       identifiers = ["*"]
     }
     condition {
-      # AWS Backup expires backups as the role that made them.
+      # AWS Backup expires backups under the role that created them.
       test     = "ArnNotEquals"
       variable = "aws:PrincipalArn"
       values   = [aws_iam_role.backup.arn]
@@ -44,8 +44,8 @@ resource "aws_backup_vault_policy" "this" {
   policy            = data.aws_iam_policy_document.vault.json
 }
 
-# Only what no metric counts: alarms watch failed backups and restores. BACKUP_JOB_FAILED, which older examples name, is
-# accepted and never sent; its successor BACKUP_JOB_COMPLETED would also report every success.
+# Only events without a metric: alarms watch failed backups and restores. AWS accepts BACKUP_JOB_FAILED, which older examples use,
+# but never sends it. Its successor BACKUP_JOB_COMPLETED would also report every success.
 resource "aws_backup_vault_notifications" "this" {
   backup_vault_name   = aws_backup_vault.this.name
   backup_vault_events = ["COPY_JOB_FAILED", "S3_BACKUP_OBJECT_FAILED", "S3_RESTORE_OBJECT_FAILED"]

@@ -1,5 +1,5 @@
-# Shared state of the Open WebUI processes: sockets, running tasks, signed-out tokens. Valkey speaks the Redis protocol
-# (redis-py with rediss:// needs no change), is the line that ElastiCache develops, and costs a fifth less than Redis OSS.
+# Shared state of the Open WebUI processes: sockets, running tasks, revoked tokens. Valkey speaks the Redis protocol (redis-py
+# with rediss:// works unchanged), is the line that ElastiCache develops, and costs 20% less than Redis OSS.
 
 locals {
   cache_id = "${var.name}-cache"
@@ -11,22 +11,22 @@ resource "aws_elasticache_subnet_group" "this" {
   subnet_ids  = var.subnet_ids
 }
 
-# `timeout` is not set: ElastiCache's default is 0, and a value equal to the default comes back as if never set. It must
-# stay 0, or idle sockets' subscriptions are cut. maxclients is fixed at 65,000.
+# `timeout` is not set: ElastiCache's default is 0, and AWS reports a value equal to the default as unset. It must stay 0, or idle
+# sockets lose their subscriptions. maxclients is fixed at 65,000.
 resource "aws_elasticache_parameter_group" "this" {
   name        = "${local.cache_id}-valkey8"
   description = "Never evicts"
   family      = "valkey8"
 
   parameter {
-    # The default evicts keys that expire, and a signed-out token is one: evicted, it would be valid again. A full cache
-    # refuses writes instead, and an alarm says so long before.
+    # The default evicts keys that expire, such as a revoked token: once evicted, the token would be valid again. With noeviction,
+    # a full cache refuses writes instead, and an alarm fires long before that.
     name  = "maxmemory-policy"
     value = "noeviction"
   }
 
   lifecycle {
-    create_before_destroy = true # a new major version's group must exist before the cache leaves the old one
+    create_before_destroy = true # a new major version's group must exist before the cache leaves the old group
   }
 }
 
@@ -51,11 +51,11 @@ resource "aws_elasticache_replication_group" "this" {
   transit_encryption_enabled = true
   transit_encryption_mode    = "required"
 
-  apply_immediately          = true # as the database: a reviewed plan means now
+  apply_immediately          = true # like the database: a reviewed plan applies now
   auto_minor_version_upgrade = true
   maintenance_window         = "sun:05:00-sun:07:00"
   snapshot_window            = "03:00-04:00"
-  snapshot_retention_limit   = 1 # day: only sessions are in it; people sign in again
+  snapshot_retention_limit   = 1 # days; it contains only sessions, and users can sign in again
   final_snapshot_identifier  = var.settings.deletion_protection ? "${local.cache_id}-final" : null
 
   log_delivery_configuration {
@@ -66,15 +66,15 @@ resource "aws_elasticache_replication_group" "this" {
   }
 
   lifecycle {
-    # The provider has no write-only argument for the token, so here it would stand in the state for whoever reads that.
-    # The driver makes it, keeps it in Secrets Manager and sets it by ModifyReplicationGroup: ROTATE, which takes clients
-    # with it or none, then SET, which takes no client without it. Until then only the security group guards the cache.
+    # The provider has no write-only argument for the token, so the token would be readable in the state. The driver creates it,
+    # stores it in Secrets Manager, and sets it with ModifyReplicationGroup: first ROTATE, which accepts clients with the token
+    # and without one, then SET, which refuses clients without it. Until then, only the security group protects the cache.
     ignore_changes = [auth_token, auth_token_update_strategy]
   }
 }
 
 resource "aws_cloudwatch_log_group" "cache_slow" {
-  #checkov:skip=CKV_AWS_338: commands slower than 10 ms, to find a fault of this week; nobody asks for them after a year
+  #checkov:skip=CKV_AWS_338: commands slower than 10 ms, for finding recent faults; not needed after a year
   name              = "/aws/elasticache/${local.cache_id}/slow-log"
   kms_key_id        = aws_kms_key.logs.arn
   retention_in_days = var.access_log_days

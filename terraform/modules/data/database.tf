@@ -1,5 +1,5 @@
-# PostgreSQL for Open WebUI: users, chats and, with pgvector, the embeddings of documents. `create extension vector` and
-# Open WebUI's own role are made by the first instance that boots, which reads the master's secret for it; later ones do not.
+# PostgreSQL for Open WebUI: users, chats, and, with pgvector, the embeddings of documents. The first instance that boots runs
+# `create extension vector` and creates Open WebUI's own role; for this it reads the master's secret. Later instances do not.
 
 locals {
   database_id   = "${var.name}-database"
@@ -12,16 +12,16 @@ resource "aws_db_subnet_group" "this" {
   subnet_ids  = var.subnet_ids
 }
 
-# max_connections stays RDS's formula, memory / 9531392: about 3,400 on the default db.r6g.xlarge (32 GiB). Open WebUI takes
-# up to 5 + 10 a process; 40 processes make 600, 1,200 while an instance refresh runs old and new side by side. The formula
-# follows the instance class, where a fixed figure would outgrow a small one's memory.
+# max_connections keeps RDS's formula, memory / 9531392: about 3,400 on the default db.r6g.xlarge (32 GiB). Open WebUI uses up to
+# 5 + 10 connections per process: 600 for 40 processes, and 1,200 while an instance refresh runs old and new instances in
+# parallel. The formula follows the instance class; a fixed number would exceed the memory of a small class.
 resource "aws_db_parameter_group" "this" {
   name        = "${local.database_id}-postgres${local.postgres_line}"
   description = "Only TLS, and slow or structural statements logged"
   family      = "postgres${local.postgres_line}"
 
   parameter {
-    # pending-reboot is what RDS itself answers for a value equal to its default: "immediate" would differ for ever.
+    # RDS itself returns pending-reboot for a value equal to its default. "immediate" would show a difference in every plan.
     name         = "rds.force_ssl"
     value        = "1"
     apply_method = "pending-reboot"
@@ -43,13 +43,13 @@ resource "aws_db_parameter_group" "this" {
     value = "1000" # milliseconds
   }
   parameter {
-    # Trap: this logs `create role ... password '...'` too. Whoever sets a password sends PostgreSQL its SCRAM verifier.
+    # Trap: this also logs `create role ... password '...'`. To set a password, send PostgreSQL its SCRAM verifier.
     name  = "log_statement"
     value = "ddl"
   }
 
   lifecycle {
-    create_before_destroy = true # a new major version's group must exist before the instance leaves the old one
+    create_before_destroy = true # a new major version's group must exist before the instance leaves the old group
   }
 }
 
@@ -57,14 +57,14 @@ resource "aws_db_instance" "this" {
   identifier     = local.database_id
   db_name        = "openwebui"
   engine         = "postgres"
-  engine_version = local.postgres_line # the line, not a version: minor versions come in the maintenance window
+  engine_version = local.postgres_line # the major version only: minor versions are installed in the maintenance window
   instance_class = var.settings.database_instance_class
   port           = var.database_port
 
   username                            = "ollama_gpu_admin"
-  manage_master_user_password         = true # made, kept and rotated by AWS: it never passes through Terraform's state
+  manage_master_user_password         = true # created, stored, and rotated by AWS; it never passes through Terraform's state
   master_user_secret_kms_key_id       = aws_kms_key.data.arn
-  iam_database_authentication_enabled = true # administrators come with a token of their own instead of the master's password
+  iam_database_authentication_enabled = true # administrators use a personal token instead of the master's password
 
   allocated_storage     = var.settings.database_storage_gib
   max_allocated_storage = var.settings.database_max_storage_gib
@@ -80,7 +80,7 @@ resource "aws_db_instance" "this" {
 
   parameter_group_name       = aws_db_parameter_group.this.name
   auto_minor_version_upgrade = true
-  apply_immediately          = true # a reviewed plan means now; waiting would leave the next plan with the same change
+  apply_immediately          = true # a reviewed plan applies now; otherwise the next plan would show the same change again
   maintenance_window         = "sun:05:00-sun:06:00"
 
   backup_window            = "03:00-04:00"
@@ -90,26 +90,27 @@ resource "aws_db_instance" "this" {
 
   deletion_protection       = var.settings.deletion_protection
   skip_final_snapshot       = !var.settings.deletion_protection
-  final_snapshot_identifier = "${local.database_id}-final" # stable, so that a restore knows where to look
+  final_snapshot_identifier = "${local.database_id}-final" # stable, so that a restore can find it
 
   enabled_cloudwatch_logs_exports       = keys(aws_cloudwatch_log_group.database)
   monitoring_interval                   = 60
   monitoring_role_arn                   = aws_iam_role.database_monitoring.arn
   performance_insights_enabled          = true
   performance_insights_kms_key_id       = aws_kms_key.data.arn
-  performance_insights_retention_period = 7 # days; a longer one is charged by the vCPU
+  performance_insights_retention_period = 7 # days; a longer period is charged per vCPU
 
   lifecycle {
-    # AWS Backup's continuous rule takes both over and writes its own values: they are right only until its first run.
+    # AWS Backup's continuous rule takes over both and writes its own values. The values here apply only until its first run.
     ignore_changes = [backup_retention_period, backup_window]
   }
 
   depends_on = [aws_iam_role_policy_attachment.database_monitoring]
 }
 
-# RDS would make these by itself at the first line, kept for ever and without our key. It dictates their names.
+# Otherwise RDS creates these log groups at the first line, with unlimited retention and without the customer managed key. RDS
+# dictates the names.
 resource "aws_cloudwatch_log_group" "database" {
-  #checkov:skip=CKV_AWS_338: kept as long as the access logs, which answer the same questions; backups hold the data itself
+  #checkov:skip=CKV_AWS_338: kept as long as the access logs, which serve the same purpose; the data itself is in the backups
   for_each = toset(["postgresql", "upgrade"])
 
   name              = "/aws/rds/instance/${local.database_id}/${each.key}"

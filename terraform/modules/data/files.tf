@@ -1,13 +1,13 @@
-# Model files, shared by all instances: an instance copies them to its own disk at boot.
+# Model files, shared by all instances. Each instance copies them to its own disk at boot.
 
 resource "aws_efs_file_system" "models" {
   #checkov:skip=CKV2_AWS_18: it is in the daily plan; modules/backup gets its ARN through backup_resource_arns, which the scanner cannot follow
   creation_token  = "${var.name}-models"
   encrypted       = true
   kms_key_id      = aws_kms_key.data.arn
-  throughput_mode = "elastic" # many instances read gigabytes at once at boot, then nothing for days
+  throughput_mode = "elastic" # many instances read gigabytes simultaneously at boot, then nothing for days
 
-  # Models that nobody loads cost a twentieth; the first read brings them back.
+  # Models that are not loaded cost a twentieth in this class. The first read moves them back.
   lifecycle_policy {
     transition_to_ia = "AFTER_30_DAYS"
   }
@@ -18,8 +18,8 @@ resource "aws_efs_file_system" "models" {
   tags = { Name = "${var.name}-models" }
 }
 
-# No aws_efs_backup_policy: its automatic backups would go to a vault of their own, a second copy beside the plan of
-# module backup, which also restores its copies to prove them.
+# No aws_efs_backup_policy: its automatic backups would go to a separate vault, as a second copy in addition to the plan in the
+# backup module, which also tests restores.
 
 resource "aws_efs_mount_target" "models" {
   count = length(var.subnet_ids)
@@ -32,7 +32,7 @@ resource "aws_efs_mount_target" "models" {
 resource "aws_efs_access_point" "models" {
   file_system_id = aws_efs_file_system.models.id
 
-  # Every client acts as this user, root included: no user of the operating system, so it owns nothing else.
+  # Every client acts as this user, including root. It is not a user of the operating system, so it owns nothing else.
   posix_user {
     gid = 1150
     uid = 1150
@@ -51,13 +51,13 @@ resource "aws_efs_access_point" "models" {
   tags = { Name = "${var.name}-models" }
 }
 
-# No Allow: once a file system has a policy, a client without IAM credentials is refused, and the instances' role brings
-# its own right to mount. So that role has to name it, and a mount needs the options tls, iam and accesspoint.
+# No Allow statement: once a file system has a policy, clients without IAM credentials are refused, and the instance role grants
+# the right to mount. That role must name the file system, and a mount needs the options tls, iam, and accesspoint.
 data "aws_iam_policy_document" "models" {
   statement {
     sid       = "DenyPlainNfs"
     effect    = "Deny"
-    actions   = ["*"] # AWS's own form of this rule: whatever a client may ask for, not without TLS
+    actions   = ["*"] # AWS's own form of this rule: no operation is allowed without TLS
     resources = [aws_efs_file_system.models.arn]
 
     principals {
@@ -94,7 +94,7 @@ data "aws_iam_policy_document" "models" {
       identifiers = ["*"]
     }
     condition {
-      test     = "StringNotEquals" # matches a mount without any access point as well
+      test     = "StringNotEquals" # also matches a mount without an access point
       variable = "elasticfilesystem:AccessPointArn"
       values   = [aws_efs_access_point.models.arn]
     }

@@ -1,21 +1,21 @@
-# Three keys and not one, because their readers differ: whoever may read logs need not read the database, and the
-# Auto Scaling service must use the volumes' key and no other.
+# Three keys instead of one, because they have different users: a principal that reads logs does not need the database, and the
+# Auto Scaling service must use only the key of the volumes.
 
 locals {
-  # An account id that a disaster-recovery copy goes to, when it is another one than this.
+  # Account of the disaster recovery copy, if it is a different account.
   copy_account_id = try(split(":", var.settings.backup_copy_vault_arn)[4], local.account_id)
 
-  # Seven days is AWS's minimum; thirty, its maximum, leave time to notice and cancel.
+  # AWS's minimum is 7 days. Its maximum, 30 days, leaves time to notice and cancel the deletion.
   key_deletion_days = var.settings.deletion_protection ? 30 : 7
 }
 
 data "aws_iam_policy_document" "account_administration" {
-  #checkov:skip=CKV_AWS_109: a key's policy without its account's administration makes a key that nobody can ever manage again
+  #checkov:skip=CKV_AWS_109: without a statement for the account's administration, the key could never be managed again
   #checkov:skip=CKV_AWS_111: same reason
-  #checkov:skip=CKV_AWS_356: in a key's policy `*` means this key; no other resource can be named
+  #checkov:skip=CKV_AWS_356: in a key policy, `*` means this key; no other resource is possible
 
   statement {
-    # Hands the decision to IAM policies: nobody may use the key by this statement alone.
+    # Delegates the decision to IAM policies. This statement alone lets no principal use the key.
     sid       = "AccountAdministration"
     actions   = ["kms:*"]
     resources = ["*"]
@@ -27,8 +27,8 @@ data "aws_iam_policy_document" "account_administration" {
   }
 }
 
-# Database, cache, EFS, S3, Secrets Manager and AWS Backup act with the rights of whoever calls them, so the account's
-# IAM policies are enough, except for a backup that another account must be able to read.
+# Database, cache, EFS, S3, Secrets Manager, and AWS Backup use the permissions of their caller, so the account's IAM policies are
+# sufficient, except for a backup that another account must be able to read.
 data "aws_iam_policy_document" "data_key" {
   #checkov:skip=CKV_AWS_109: see account_administration; `*` means this key
   #checkov:skip=CKV_AWS_111: same reason
@@ -39,7 +39,7 @@ data "aws_iam_policy_document" "data_key" {
     for_each = local.copy_account_id == local.account_id ? [] : [local.copy_account_id]
 
     content {
-      # RDS snapshots are copied to another account still encrypted by this key: that account must read it.
+      # Copies of RDS snapshots in another account are still encrypted with this key, so that account must be able to use it.
       sid       = "BackupCopyAccountReads"
       actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
       resources = ["*"]
@@ -72,11 +72,11 @@ data "aws_iam_policy_document" "data_key" {
   }
 }
 
-# Trap: Auto Scaling starts instances as its service-linked role, whose rights IAM does not let us extend: only the key's
-# policy can. Without these statements every instance ends at once with Client.InternalError and no further word. The
-# role cannot be named as a principal, because KMS rejects a principal that does not exist yet and AWS makes the role with
-# the account's first group. A condition on the caller's ARN is compared when the key is used, so it may name it already.
-# EC2 asks the same for its spot role.
+# Trap: Auto Scaling launches instances with its service-linked role. You cannot extend the IAM permissions of that role; only the
+# key's policy can grant it access. Without these statements, every instance terminates immediately with Client.InternalError and
+# no further message. The role cannot be a principal in the policy: KMS rejects a principal that does not exist yet, and AWS
+# creates the role with the account's first group. A condition on the caller's ARN is evaluated only when the key is used, so it
+# can name the role already. EC2's spot role needs the same.
 data "aws_iam_policy_document" "compute_key" {
   #checkov:skip=CKV_AWS_109: see account_administration; `*` means this key
   #checkov:skip=CKV_AWS_111: same reason
@@ -125,7 +125,7 @@ data "aws_iam_policy_document" "compute_key" {
       values   = [local.account_id]
     }
     condition {
-      # Only EC2 on the role's behalf may grant, never the role to somebody else.
+      # Only EC2 on behalf of the role may create grants. The role cannot grant access to other principals.
       test     = "Bool"
       variable = "kms:GrantIsForAWSResource"
       values   = ["true"]
@@ -142,7 +142,7 @@ locals {
   ]
 }
 
-# WAF and VPC flow logs need nothing of their own: they deliver to log groups, which CloudWatch Logs encrypts.
+# WAF and VPC flow logs need no statement of their own: they deliver to log groups, which CloudWatch Logs encrypts.
 data "aws_iam_policy_document" "logs_key" {
   #checkov:skip=CKV_AWS_109: see account_administration; `*` means this key
   #checkov:skip=CKV_AWS_111: same reason
@@ -159,7 +159,8 @@ data "aws_iam_policy_document" "logs_key" {
       identifiers = ["logs.${var.region}.amazonaws.com"]
     }
     condition {
-      # Every log group here, not a list: their names lie in other modules, and the context stops other accounts' groups.
+      # All log groups of this account and region instead of a list: their names are in other modules, and the encryption context
+      # excludes other accounts' groups.
       test     = "ArnLike"
       variable = "kms:EncryptionContext:aws:logs:arn"
       values   = ["arn:${local.partition}:logs:${var.region}:${local.account_id}:log-group:*"]
@@ -167,8 +168,8 @@ data "aws_iam_policy_document" "logs_key" {
   }
 
   statement {
-    # These publish to the encrypted topic themselves. No aws:SourceAccount: EventBridge and Backup do not always send
-    # it to KMS, and an alarm that cannot be published is lost in silence; the topic's own policy names the sources.
+    # These services publish to the encrypted topic themselves. No aws:SourceAccount: EventBridge and AWS Backup do not always
+    # send it to KMS, and an alarm that cannot be published is lost silently. The topic's own policy names the sources.
     sid       = "PublishersOfTheTopic"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
     resources = ["*"]

@@ -2,7 +2,7 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   partition  = data.aws_partition.current.partition
 
-  # A bucket's name is unique in the whole world: account and region make it so, and a person can still read it.
+  # Bucket names are globally unique. Account and region make the name unique and keep it readable.
   bucket_suffix = "${local.account_id}-${var.region}"
 }
 

@@ -5,10 +5,10 @@ locals {
 }
 
 resource "aws_s3_bucket" "logs" {
-  #checkov:skip=CKV_AWS_18: a bucket that logs into itself logs its own logging, for ever
-  #checkov:skip=CKV_AWS_144: access logs expire after some weeks; losing them with the region loses no data
+  #checkov:skip=CKV_AWS_18: a bucket that logs to itself would log its own log writes endlessly
+  #checkov:skip=CKV_AWS_144: access logs expire after some weeks; losing them with the region loses no user data
   #checkov:skip=CKV_AWS_145: Elastic Load Balancing cannot write under a customer managed key, only under SSE-S3
-  #checkov:skip=CKV2_AWS_62: nothing waits for a log file to arrive
+  #checkov:skip=CKV2_AWS_62: nothing needs to react to a new log file
   bucket        = "${var.name}-logs-${local.bucket_suffix}"
   force_destroy = !var.settings.deletion_protection
 }
@@ -17,7 +17,7 @@ resource "aws_s3_bucket_versioning" "logs" {
   bucket = aws_s3_bucket.logs.id
 
   versioning_configuration {
-    status = "Enabled" # an overwritten or deleted log can be brought back until it expires
+    status = "Enabled" # an overwritten or deleted log can be recovered until it expires
   }
 }
 
@@ -67,8 +67,8 @@ data "aws_iam_policy_document" "logs" {
   }
 
   statement {
-    # The service principal serves every region. Older examples name an account per region, which the regions since
-    # August 2022 do not have.
+    # The service principal works in every region. Older examples name an account per region, but the regions that were added
+    # since August 2022 have no such account.
     sid     = "LoadBalancersWrite"
     actions = ["s3:PutObject"]
     resources = [ # with and without a prefix
@@ -113,7 +113,7 @@ resource "aws_s3_bucket_policy" "logs" {
   bucket = aws_s3_bucket.logs.id
   policy = data.aws_iam_policy_document.logs.json
 
-  depends_on = [aws_s3_bucket_public_access_block.logs] # S3 refuses two such changes of a bucket at once
+  depends_on = [aws_s3_bucket_public_access_block.logs] # S3 refuses two such changes of a bucket at the same time
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "logs" {

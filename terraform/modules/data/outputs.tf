@@ -1,5 +1,5 @@
 output "backup_resource_arns" {
-  description = "What AWS Backup protects, by part: the database, the file system of the models and the uploads."
+  description = "ARNs of the resources that AWS Backup protects: the database, the file system of the models, and the uploads."
   value = {
     database = aws_db_instance.this.arn
     files    = aws_efs_file_system.models.arn
@@ -8,7 +8,7 @@ output "backup_resource_arns" {
 }
 
 output "endpoints" {
-  description = "Where an instance finds each store. Goes into an SSM parameter: never a secret, only where one lies."
+  description = "Endpoints of the stores for the instances. They go into an SSM parameter, so they contain no secret, only the ARN of one."
   value = {
     database = {
       host              = aws_db_instance.this.address
@@ -31,7 +31,7 @@ output "endpoints" {
 }
 
 output "files" {
-  description = "The file system of the models. Available once an instance can mount it."
+  description = "File system and access point of the models. Available once an instance can mount the file system."
   value = {
     file_system_id  = aws_efs_file_system.models.id
     file_system_arn = aws_efs_file_system.models.arn
@@ -41,18 +41,19 @@ output "files" {
 }
 
 output "identifiers" {
-  description = "What alarms and dashboards name. All but file_system_id are known before anything exists."
+  description = "Identifiers for alarms and dashboards. All except file_system_id are known before the first apply."
   value = {
     database_id                = local.database_id
     cache_replication_group_id = local.cache_id
-    # ElastiCache names a group's nodes so; asking it would leave for_each over them unknown in the first plan.
+    # ElastiCache names the nodes of a group this way. If they were read from the resource, a for_each over them would be unknown
+    # in the first plan.
     cache_cluster_ids = [for number in range(1, var.settings.cache_replicas + 2) : format("%s-%03d", local.cache_id, number)]
     file_system_id    = aws_efs_file_system.models.id
   }
 }
 
 output "key_arns" {
-  description = "Customer managed keys: compute (volumes), data (stores, secrets, backups), logs (log groups, notifications)."
+  description = "ARNs of the customer managed keys: compute (volumes), data (stores, secrets, backups), logs (log groups, notifications)."
   value = {
     compute = aws_kms_key.compute.arn
     data    = aws_kms_key.data.arn
@@ -61,18 +62,18 @@ output "key_arns" {
 }
 
 output "log_bucket" {
-  description = "Bucket for access logs, once the load balancer may write to it."
+  description = "Name of the bucket for access logs. Available once the load balancer may write to it."
   value       = aws_s3_bucket.logs.id
   depends_on  = [aws_s3_bucket_policy.logs, aws_s3_bucket_server_side_encryption_configuration.logs]
 }
 
 output "secret_arns" {
-  description = "ARN of each secret, by the contract's key."
+  description = "ARN of each secret, by its key in the contract."
   value       = { for key, secret in aws_secretsmanager_secret.this : key => secret.arn }
 }
 
 output "uploads_bucket" {
-  description = "Bucket of what people upload, once only TLS and the right key are accepted."
+  description = "Name and ARN of the bucket for user uploads. Available once its policy requires TLS and the right key."
   value = {
     name = aws_s3_bucket.uploads.id
     arn  = aws_s3_bucket.uploads.arn

@@ -1,6 +1,6 @@
-# RDS refuses deletion by itself; EFS, ElastiCache, keys and secrets have no such switch, and prevent_destroy cannot follow
-# a variable. This stands for all of them: everything that holds data is destroyed after it, so when it refuses, nothing
-# of theirs has gone. As with RDS: apply with data.deletion_protection = false first, then destroy.
+# RDS has deletion protection of its own. EFS, ElastiCache, keys, and secrets have no such switch, and prevent_destroy cannot
+# depend on a variable. This resource protects all of them: every resource with data is destroyed after it, so if it refuses, none
+# of them is deleted. To destroy, apply with data.deletion_protection = false first, as with RDS.
 resource "terraform_data" "deletion_protection" {
   input = var.settings.deletion_protection
 

@@ -1,6 +1,7 @@
-# Containers only. The driver fills each once, and no version is a resource here, so no secret reaches the state.
+# Secrets without values. The driver fills each secret once. No secret version is a resource here, so no secret value is in the
+# state.
 resource "aws_secretsmanager_secret" "this" {
-  #checkov:skip=CKV2_AWS_57: the session key and the tokens are changed together with their users by the driver; a rotation behind their back signs everyone out
+  #checkov:skip=CKV2_AWS_57: the driver changes the session key and the tokens together with the services that use them; an automatic rotation would sign everyone out
   for_each = var.secret_names
 
   name                    = each.value

@@ -1,6 +1,6 @@
-# What people upload to Open WebUI.
+# Files that users upload to Open WebUI.
 resource "aws_s3_bucket" "uploads" {
-  #checkov:skip=CKV_AWS_144: AWS Backup keeps the copies, and takes one to another region where backup_copy_vault_arn says so
+  #checkov:skip=CKV_AWS_144: AWS Backup keeps copies, in another region too if backup_copy_vault_arn is set
   bucket        = "${var.name}-uploads-${local.bucket_suffix}"
   force_destroy = !var.settings.deletion_protection
 }
@@ -9,7 +9,7 @@ resource "aws_s3_bucket_versioning" "uploads" {
   bucket = aws_s3_bucket.uploads.id
 
   versioning_configuration {
-    status = "Enabled" # AWS Backup refuses a bucket without it
+    status = "Enabled" # AWS Backup refuses a bucket without versioning
   }
 }
 
@@ -17,7 +17,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "uploads" {
   bucket = aws_s3_bucket.uploads.id
 
   rule {
-    bucket_key_enabled = true # one request to KMS for many objects
+    bucket_key_enabled = true # one KMS request for many objects
 
     apply_server_side_encryption_by_default {
       kms_master_key_id = aws_kms_key.data.arn
@@ -61,8 +61,8 @@ data "aws_iam_policy_document" "uploads" {
     }
   }
 
-  # A client that says nothing gets the bucket's default, our key. Null first: a Deny also matches where the header is
-  # absent, and would refuse just these clients.
+  # A client that names no encryption gets the bucket's default, which is this key. The Null condition is necessary because a Deny
+  # also matches if the header is absent, which would refuse exactly these clients.
   statement {
     sid       = "DenyOtherEncryption"
     effect    = "Deny"
@@ -112,7 +112,7 @@ resource "aws_s3_bucket_policy" "uploads" {
   bucket = aws_s3_bucket.uploads.id
   policy = data.aws_iam_policy_document.uploads.json
 
-  depends_on = [aws_s3_bucket_public_access_block.uploads] # S3 refuses two such changes of a bucket at once
+  depends_on = [aws_s3_bucket_public_access_block.uploads] # S3 refuses two such changes of a bucket at the same time
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "uploads" {
@@ -141,11 +141,11 @@ resource "aws_s3_bucket_lifecycle_configuration" "uploads" {
 resource "aws_s3_bucket_logging" "uploads" {
   bucket = aws_s3_bucket.uploads.id
 
-  target_bucket = aws_s3_bucket_policy.logs.bucket # through its policy: S3 checks the permission to write
+  target_bucket = aws_s3_bucket_policy.logs.bucket # through the policy resource: S3 checks the permission to write
   target_prefix = local.uploads_log_prefix
 }
 
-# AWS Backup's continuous backups follow the bucket by EventBridge, and would switch this on behind Terraform's back.
+# AWS Backup's continuous backups track the bucket through EventBridge and would otherwise enable this outside Terraform.
 resource "aws_s3_bucket_notification" "uploads" {
   bucket      = aws_s3_bucket.uploads.id
   eventbridge = true

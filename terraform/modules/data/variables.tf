@@ -1,11 +1,11 @@
 variable "access_log_days" {
-  description = "How long access logs, database logs and cache logs are kept, in days."
+  description = "Retention of access logs, database logs, and cache logs, in days."
   type        = number
   nullable    = false
 
   validation {
     condition     = contains([30, 60, 90, 120, 150, 180, 365, 400, 545, 731], var.access_log_days)
-    error_message = "access_log_days must be a retention that CloudWatch Logs knows: 30, 60, 90, 120, 150, 180, 365, 400, 545 or 731."
+    error_message = "access_log_days must be a retention period that CloudWatch Logs supports: 30, 60, 90, 120, 150, 180, 365, 400, 545, or 731."
   }
 }
 
@@ -22,37 +22,37 @@ variable "database_port" {
 }
 
 variable "environment" {
-  description = "Name of the environment, for descriptions that a person reads in the console."
+  description = "Name of the environment, used in the descriptions of the resources."
   type        = string
   nullable    = false
 }
 
 variable "name" {
-  description = "First part of every name, for example ollama-gpu-prod."
+  description = "Prefix of every name, for example ollama-gpu-prod."
   type        = string
   nullable    = false
 }
 
 variable "permissions_boundary_arn" {
-  description = "IAM policy that bounds every role made here. Null: none."
+  description = "ARN of an IAM policy that is the permissions boundary of every role created here. Null: no boundary."
   type        = string
   default     = null
 }
 
 variable "region" {
-  description = "AWS region, part of the buckets' names and of the keys' policies."
+  description = "AWS region. It is part of the bucket names and of the key policies."
   type        = string
   nullable    = false
 }
 
 variable "secret_names" {
-  description = "Names of the secrets, by the contract's key."
+  description = "Names of the secrets, by their key in the contract."
   type        = map(string)
   nullable    = false
 }
 
 variable "security_group_ids" {
-  description = "Security groups that let the instances, and nobody else, reach each store."
+  description = "IDs of the security groups that let only the instances reach each store."
   type = object({
     cache    = string
     database = string
@@ -62,7 +62,7 @@ variable "security_group_ids" {
 }
 
 variable "settings" {
-  description = "Sizes and protection of the stores: the root's variable `data`."
+  description = "Sizes and deletion protection of the stores: the root's variable `data`."
   type = object({
     backup_copy_vault_arn          = string
     backup_retention_days          = number
@@ -78,7 +78,7 @@ variable "settings" {
 }
 
 variable "subnet_ids" {
-  description = "Data subnets, one in each zone: EFS allows one mount target in a zone."
+  description = "IDs of the data subnets, one per zone. EFS allows one mount target per zone."
   type        = list(string)
   nullable    = false
 }

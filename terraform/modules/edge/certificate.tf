@@ -1,10 +1,11 @@
 locals {
   makes_certificate = var.settings.certificate_arn == null
 
-  # Through the validation, so that the listener waits until the certificate is issued.
+  # The ARN comes from the validation, so that the listener waits until the certificate is issued.
   certificate_arn = local.makes_certificate ? aws_acm_certificate_validation.this[0].certificate_arn : var.settings.certificate_arn
 
-  # One name makes one validation record. Not for_each over the options: their number is unknown until the certificate exists.
+  # One domain name needs one validation record. for_each over the options does not work: their number is unknown until the
+  # certificate exists.
   validation = local.makes_certificate ? one(aws_acm_certificate.this[0].domain_validation_options) : null
 }
 
@@ -15,7 +16,7 @@ resource "aws_acm_certificate" "this" {
   validation_method = "DNS"
 
   lifecycle {
-    create_before_destroy = true # the listener needs one at every moment
+    create_before_destroy = true # the listener needs a certificate at all times
   }
 }
 
@@ -27,7 +28,7 @@ resource "aws_route53_record" "validation" {
   type            = local.validation.resource_record_type
   records         = [local.validation.resource_record_value]
   ttl             = 300
-  allow_overwrite = true # the record depends only on account and name: a certificate made by hand earlier left the same one
+  allow_overwrite = true # the record depends only on account and name: a certificate that was created manually leaves the same one
 }
 
 resource "aws_acm_certificate_validation" "this" {
@@ -37,6 +38,6 @@ resource "aws_acm_certificate_validation" "this" {
   validation_record_fqdns = [aws_route53_record.validation[0].fqdn]
 
   timeouts {
-    create = "20m" # minutes are usual; where the zone is not delegated, it would never end
+    create = "20m" # usually takes minutes; if the zone is not delegated, it would never finish
   }
 }

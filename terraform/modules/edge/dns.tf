@@ -1,4 +1,4 @@
-# A public zone even for an internal load balancer: ACM validates only what the internet can look up.
+# A public zone, even for an internal load balancer: ACM validates only what can be resolved from the internet.
 data "aws_route53_zone" "this" {
   count = var.settings.domain == null ? 0 : 1
 

@@ -1,10 +1,10 @@
 output "certificate_arn" {
-  description = "Certificate of the front door, given or made."
+  description = "ARN of the front door's certificate, given or created."
   value       = local.certificate_arn
 }
 
 output "listener_arns" {
-  description = "Listeners: http (redirects) and https."
+  description = "ARNs of the listeners: http (redirects) and https."
   value       = { http = aws_lb_listener.http.arn, https = aws_lb_listener.https.arn }
 }
 
@@ -20,7 +20,7 @@ output "load_balancer" {
 }
 
 output "target_groups" {
-  description = "By fleet: the target group, and request_label for a scaling policy on ALBRequestCountPerTarget."
+  description = "For each fleet: the target group, and request_label for a scaling policy on ALBRequestCountPerTarget."
   value = { for key, group in aws_lb_target_group.this : key => {
     arn           = group.arn
     arn_suffix    = group.arn_suffix
@@ -28,16 +28,16 @@ output "target_groups" {
     request_label = "${aws_lb.this.arn_suffix}/${group.arn_suffix}"
   } }
 
-  # AWS refuses such a policy while no listener forwards to the group.
+  # AWS refuses such a policy while no listener forwards to the target group.
   depends_on = [aws_lb_listener.https, aws_lb_listener_rule.fleet]
 }
 
 output "url" {
-  description = "Where people go. Without edge.domain and edge.public_name it is the load balancer's own name, which a given certificate will hardly carry."
+  description = "URL for users. Without edge.domain and edge.public_name, it is the load balancer's DNS name, which a given certificate is unlikely to cover."
   value       = "https://${coalesce(try(var.settings.domain.name, null), var.settings.public_name, aws_lb.this.dns_name)}"
 }
 
 output "web_acl_arn" {
-  description = "Web ACL of the firewall."
+  description = "ARN of the firewall's web ACL."
   value       = aws_wafv2_web_acl.this.arn
 }

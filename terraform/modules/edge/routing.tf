@@ -1,9 +1,10 @@
 locals {
-  # Sorted, so that a fleet's priority does not depend on who else is declared first. Spaced for rules added by hand.
+  # Sorted, so that the priority of a fleet does not depend on the order of declaration. Spaced, so that rules can be added by
+  # hand.
   routed_fleets = { for index, key in sort(setsubtract(keys(var.routes), ["interactive"])) : key => { priority = 100 + 10 * index } }
 }
 
-# The health page tells what is wrong with an instance. The load balancer's own checks do not pass through its rules.
+# The health page shows what is wrong with an instance. The load balancer's health checks do not pass through its rules.
 resource "aws_lb_listener_rule" "hide_health" {
   listener_arn = aws_lb_listener.https.arn
   priority     = 1

@@ -1,37 +1,37 @@
 variable "access_log_bucket" {
-  description = "S3 bucket that takes the access logs. Its policy must already let Elastic Load Balancing write, or AWS refuses the load balancer."
+  description = "Name of the S3 bucket for the access logs. Its policy must already let Elastic Load Balancing write, or AWS refuses the load balancer."
   type        = string
   nullable    = false
 }
 
 variable "deletion_protection" {
-  description = "Refuse the deletion of the load balancer."
+  description = "Protect the load balancer from deletion."
   type        = bool
   nullable    = false
 }
 
 variable "health_path" {
-  description = "Path that the load balancer asks of the targets, and that it hides from clients."
+  description = "Path of the targets' health check. It is hidden from clients."
   type        = string
   nullable    = false
 }
 
 variable "name" {
-  description = "Name of the load balancer and first part of every other name, such as ollama-gpu-prod. At most 23 characters."
+  description = "Name of the load balancer and prefix of all other names, such as ollama-gpu-prod. At most 23 characters."
   type        = string
   nullable    = false
 }
 
 variable "port" {
-  description = "Port of the gateway on an instance, TLS."
+  description = "TLS port of the gateway on an instance."
   type        = number
   nullable    = false
 }
 
 variable "routes" {
   description = <<-EOT
-    A target group per fleet. `interactive` gets what nobody else claims; every other fleet names hosts, a header's values, or
-    both, and then both must match.
+    Routing of each fleet, which has a target group of its own. `interactive` receives all requests that match no other fleet.
+    Every other fleet needs hosts, the values of a header, or both. If it has both, a request must match both.
   EOT
   type = map(object({
     header_name   = string
@@ -42,18 +42,18 @@ variable "routes" {
 
   validation {
     condition     = alltrue([for key, route in var.routes : key == "interactive" || try(length(route.hosts) + length(route.header_values) <= 5, false)])
-    error_message = "fleets: routing.hosts and routing.header_values together may hold five values, the limit of a listener rule. Use a wildcard such as batch-*.example.org."
+    error_message = "fleets: routing.hosts and routing.header_values may have five values in total, the limit of a listener rule. Use a wildcard such as batch-*.example.org."
   }
 }
 
 variable "security_group_id" {
-  description = "Security group of the load balancer."
+  description = "ID of the load balancer's security group."
   type        = string
   nullable    = false
 }
 
 variable "settings" {
-  description = "The root's `edge`, described there. Durations in seconds."
+  description = "The root's variable `edge`. Durations are in seconds."
   type = object({
     certificate_arn           = string
     domain                    = object({ name = string, zone = string })
@@ -71,25 +71,25 @@ variable "settings" {
 }
 
 variable "subnet_ids" {
-  description = "Subnets of the load balancer, one per zone: public ones, or private ones when internal."
+  description = "IDs of the load balancer's subnets, one per zone: public subnets, or private ones if the load balancer is internal."
   type        = list(string)
   nullable    = false
 }
 
 variable "vpc_id" {
-  description = "VPC of the targets."
+  description = "ID of the targets' VPC."
   type        = string
   nullable    = false
 }
 
 variable "waf_log_group" {
-  description = "Name of the log group of the firewall; AWS demands that it begins with aws-waf-logs-."
+  description = "Name of the firewall's log group. AWS requires the prefix aws-waf-logs-."
   type        = string
   nullable    = false
 }
 
 variable "waf_log_key_arn" {
-  description = "KMS key of the firewall's log group."
+  description = "ARN of the KMS key for the firewall's log group."
   type        = string
   nullable    = false
 }

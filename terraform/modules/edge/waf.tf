@@ -1,14 +1,14 @@
 locals {
-  # AWS's managed groups, in the order in which they are asked. Rules that would refuse what people legitimately send are only
-  # counted: a chat holds code, logs and markup, an upload is larger than the 8 KB of a body that the firewall sees, and
-  # what is cut off there is let through (the groups' own setting, CONTINUE, cannot be changed). What remains enforced: reputation,
-  # headers, paths and query strings.
-  # Left out: the SQL group. Chats hold SQL, and Open WebUI reaches its database through bound parameters only.
+  # AWS's managed rule groups, in the order of evaluation. Rules that would refuse legitimate requests are only counted: a chat
+  # contains code, logs, and markup, and an upload is larger than the 8 KB of a body that the firewall inspects. What exceeds 8 KB
+  # is let through (the groups' own setting, CONTINUE, cannot be changed). The rules on reputation, headers, paths, and query
+  # strings remain enforced.
+  # The SQL group is omitted: chats contain SQL, and Open WebUI accesses its database only through bound parameters.
   managed_groups = {
     AWSManagedRulesAmazonIpReputationList = { priority = 10, counted = [] }
     AWSManagedRulesKnownBadInputsRuleSet = {
       priority = 20
-      # Java and React payloads in a chat are text: nothing behind this door runs either.
+      # Java and React payloads in a chat are only text: nothing behind this load balancer runs either.
       counted = ["JavaDeserializationRCE_BODY", "Log4JRCE_BODY", "ReactJSRCE_BODY"]
     }
     AWSManagedRulesCommonRuleSet = {
@@ -18,7 +18,7 @@ locals {
         "EC2MetaDataSSRF_BODY",
         "GenericLFI_BODY",
         "GenericRFI_BODY",
-        "RestrictedExtensions_URIPATH", # an upload is fetched under its own name, such as server.log or app.ini
+        "RestrictedExtensions_URIPATH", # an upload is downloaded under its own name, such as server.log or app.ini
         "SizeRestrictions_BODY",
       ]
     }
@@ -96,7 +96,7 @@ resource "aws_wafv2_web_acl" "this" {
     }
   }
 
-  # Samples would show sessions' cookies and tokens, which the log redacts; the log has every refused request anyway.
+  # Samples would show session cookies and tokens, which the log redacts. The log contains every refused request anyway.
   visibility_config {
     cloudwatch_metrics_enabled = true
     metric_name                = var.name

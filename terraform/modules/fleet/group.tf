@@ -10,28 +10,29 @@ resource "aws_autoscaling_group" "this" {
 
   default_instance_warmup = var.settings.scaling.warmup_seconds
   max_instance_lifetime   = var.settings.max_lifetime_days * 86400
-  # Oldest template first, so that a scale-in during a rollout takes what is to go anyway.
+  # Oldest template version first, so that a scale-in during a rollout terminates instances that the rollout would replace anyway.
   termination_policies = ["OldestLaunchTemplate", "AllocationStrategy", "OldestInstance"]
 
-  # The launch hook lets an instance into service only when it is ready: the grace covers joining the load balancer and
-  # its first health checks, not the boot.
+  # The launch hook puts an instance into service only when it is ready. So the grace period covers joining the load balancer and
+  # the first health checks, but not the boot.
   health_check_grace_period = 120
   health_check_type         = "ELB"
 
-  # Inert without spot, which alone sends rebalance recommendations; one setting for both fleets.
+  # Has no effect without spot, because only spot instances get rebalance recommendations. Same setting for both fleets.
   capacity_rebalance = true
 
-  # Whoever follows a rollout is the driver: an instance takes minutes and one failed launch must not fail the apply.
+  # The driver tracks rollouts. An instance takes minutes to start, and one failed launch must not fail the apply.
   wait_for_capacity_timeout = "0"
 
   metrics_granularity = "1Minute"
-  # All that count instances; the *Capacity ones repeat them where types carry no weight.
+  # All metrics that count instances. The *Capacity metrics repeat them if types have no weight.
   enabled_metrics = [
     "GroupDesiredCapacity", "GroupInServiceInstances", "GroupMaxSize", "GroupMinSize",
     "GroupPendingInstances", "GroupStandbyInstances", "GroupTerminatingInstances", "GroupTotalInstances",
   ]
 
-  # In the group as well as below: only a hook that exists at creation catches the first instances.
+  # Defined in the group as well as in hooks.tf, because only a hook that exists when the group is created applies to the first
+  # instances.
   initial_lifecycle_hook {
     name                 = local.hooks.launch.name
     default_result       = local.hooks.launch.default_result
@@ -45,7 +46,7 @@ resource "aws_autoscaling_group" "this" {
     lifecycle_transition = local.hooks.terminate.transition
   }
 
-  # A replacement serves before its predecessor goes; a tenth more instances bounds cost and quota meanwhile.
+  # A replacement serves before its predecessor is terminated. Ten percent more instances limits cost and quota during that time.
   instance_maintenance_policy {
     max_healthy_percentage = 110
     min_healthy_percentage = 100
@@ -62,7 +63,7 @@ resource "aws_autoscaling_group" "this" {
     launch_template {
       launch_template_specification {
         launch_template_id = aws_launch_template.this.id
-        version            = aws_launch_template.this.latest_version # at creation; see ignore_changes
+        version            = aws_launch_template.this.latest_version # at creation only; see ignore_changes
       }
 
       dynamic "override" {
@@ -85,31 +86,31 @@ resource "aws_autoscaling_group" "this" {
     content {
       key   = tag.key
       value = tag.value
-      # The template's version says what an instance is; the group's newer tag would overwrite it on an older version.
+      # Release comes from the template version. The group's newer tag would overwrite it on an instance of an older version.
       propagate_at_launch = tag.key != var.contract.tags.release
     }
   }
 
   lifecycle {
     ignore_changes = [
-      desired_capacity,       # scaling owns it
+      desired_capacity,       # managed by scaling
       initial_lifecycle_hook, # a change here would replace the group; aws_autoscaling_lifecycle_hook applies it
-      # The driver's instance refresh sets it: set from here, a refresh could not roll back to the version before.
+      # Set by the driver's instance refresh. If it were set here, a refresh could not roll back to the previous version.
       mixed_instances_policy[0].launch_template[0].launch_template_specification[0].version,
     ]
 
     precondition {
       condition = length(local.stranded_types) == 0
-      error_message = format("%s is offered in %s but in none of the chosen zones %s: choose another type for the fleet %s, or other network.zones.",
+      error_message = format("%s is offered in %s but in none of the chosen zones %s. Choose another type for the fleet %s, or other zones in network.zones.",
       join(", ", local.stranded_types), var.region, join(", ", var.zones), var.key)
     }
     precondition {
       condition = length(local.serving_zones) >= 2
-      error_message = format("Only %s of the zones %s offers one of %s: the fleet %s needs two, so that one zone can fail. Add types or choose other network.zones.",
+      error_message = format("Only %s of the zones %s offers one of %s. The fleet %s needs two zones, so that one can fail. Add types, or choose other zones in network.zones.",
       length(local.serving_zones) > 0 ? join(", ", local.serving_zones) : "none", join(", ", var.zones), join(", ", var.settings.instance_types), var.key)
     }
   }
 
-  # The first instance boots as soon as the group exists: its permissions must be there before.
+  # The first instance boots as soon as the group exists, so its permissions must exist before.
   depends_on = [aws_iam_role_policy.this]
 }

@@ -8,14 +8,14 @@ locals {
     }
     terminate = {
       name              = var.contract.lifecycle_hooks.terminate
-      default_result    = "CONTINUE"                      # an instance that cannot report goes all the same
-      heartbeat_timeout = var.settings.drain_seconds + 30 # to notice the termination and to report; 30 is the least a hook takes
+      default_result    = "CONTINUE"                      # an instance that cannot report is terminated anyway
+      heartbeat_timeout = var.settings.drain_seconds + 30 # time to notice the termination and to report; a hook's minimum is 30
       transition        = "autoscaling:EC2_INSTANCE_TERMINATING"
     }
   }
 }
 
-# Puts the same hooks as the group's initial ones (the call replaces a hook of that name), so that later changes apply.
+# The same hooks as the group's initial ones, so that later changes are applied (the API call replaces a hook of the same name).
 resource "aws_autoscaling_lifecycle_hook" "this" {
   for_each = local.hooks
 

@@ -1,5 +1,5 @@
 data "aws_ami" "this" {
-  # An image of this account, of a vendor or shared by another account: the id alone says which.
+  # The image can belong to this account, to a vendor, or to an account that shares it, so only the ID selects it.
   filter {
     name   = "image-id"
     values = [var.image_id]
@@ -8,18 +8,18 @@ data "aws_ami" "this" {
   lifecycle {
     postcondition {
       condition     = self.architecture == "x86_64"
-      error_message = "Image ${var.image_id} is ${self.architecture}, the GPU instances are x86_64: bake for x86_64, or name another image_id."
+      error_message = "Image ${var.image_id} is ${self.architecture}, but the GPU instances are x86_64. Bake an image for x86_64, or set another image_id."
     }
     postcondition {
       condition = alltrue([for device in self.block_device_mappings :
       tonumber(try(device.ebs["volume_size"], 0)) <= var.settings.root_volume.size_gib if device.device_name == self.root_device_name])
-      error_message = "Image ${var.image_id} needs a root volume larger than ${var.settings.root_volume.size_gib} GiB: raise root_volume.size_gib of the fleet ${var.key}."
+      error_message = "Image ${var.image_id} needs a root volume larger than ${var.settings.root_volume.size_gib} GiB. Raise root_volume.size_gib of the fleet ${var.key}."
     }
   }
 }
 
 locals {
-  # The Auto Scaling group adds its own tags; these reach what it does not: volumes and network interfaces.
+  # The Auto Scaling group tags only instances. These tags also reach volumes and network interfaces.
   instance_tags = merge(var.tags, {
     Name                      = var.name
     (var.contract.tags.fleet) = var.key
@@ -27,10 +27,10 @@ locals {
 }
 
 resource "aws_launch_template" "this" {
-  #checkov:skip=CKV_AWS_341:Open WebUI runs in a container and takes the instance role for S3: its request needs a second hop
+  #checkov:skip=CKV_AWS_341:Open WebUI runs in a container and uses the instance role for S3, so its request to the metadata service needs a second hop
   name        = var.name
   description = "Instances of the fleet ${var.key}"
-  # A version is named by number, by the driver's instance refresh: nothing reads the default, so it never moves.
+  # The driver's instance refresh names a version by number. Nothing uses the default version, so it stays the same.
   update_default_version = false
 
   ebs_optimized = true
@@ -59,15 +59,15 @@ resource "aws_launch_template" "this" {
     http_endpoint               = "enabled"
     http_put_response_hop_limit = 2
     http_tokens                 = "required"
-    instance_metadata_tags      = "enabled" # an instance reads its fleet and release without an API permission
+    instance_metadata_tags      = "enabled" # an instance can read its fleet and release without an API permission
   }
 
   monitoring {
-    enabled = true # one minute instead of five, or CPU scaling reacts five minutes late
+    enabled = true # one-minute instead of five-minute metrics; otherwise CPU scaling reacts five minutes late
   }
 
   network_interfaces {
-    associate_public_ip_address = false # also where an existing VPC's subnet would give one
+    associate_public_ip_address = false # even if a subnet of an existing VPC would assign one
     delete_on_termination       = true
     device_index                = 0
     security_groups             = [var.security_group_id]

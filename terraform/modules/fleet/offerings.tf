@@ -1,5 +1,5 @@
-# GPU types are not offered everywhere: one that cannot be had is refused here, before the group fails to launch it.
-# Architecture and GPU need no look-up: every type of the families that the root allows is x86_64 with NVIDIA GPUs.
+# GPU types are not offered everywhere. A type that is not available is refused here, before the group fails to launch it.
+# Architecture and GPU need no lookup: all types in the families that the root module allows are x86_64 with NVIDIA GPUs.
 
 data "aws_ec2_instance_type_offerings" "region" {
   location_type = "region"
@@ -12,7 +12,7 @@ data "aws_ec2_instance_type_offerings" "region" {
   lifecycle {
     postcondition {
       condition = length(setsubtract(var.settings.instance_types, self.instance_types)) == 0
-      error_message = format("%s is not offered in %s%s: choose a g4dn, g5, g6, g6e or p3 type that is, or another region.",
+      error_message = format("%s is not offered in %s%s. Choose a g4dn, g5, g6, g6e, or p3 type that is offered, or another region.",
         join(", ", sort(setsubtract(var.settings.instance_types, self.instance_types))), var.region,
       length(self.instance_types) > 0 ? " (${join(", ", sort(distinct(self.instance_types)))} is)" : "")
     }
@@ -39,10 +39,10 @@ locals {
       if data.aws_ec2_instance_type_offerings.zones.locations[index] == zone
     ], type)
   ] }
-  # A zone that offers one type but not another serves: the group tries the next type there. One that offers none is left
-  # out of the group, which would otherwise try in vain to balance over it; the precondition wants two that serve.
+  # A zone that offers only some of the types is used: the group launches the next type there. A zone that offers none is excluded
+  # from the group, which would otherwise try to balance across it without success. The precondition requires two usable zones.
   serving_zones = [for zone in var.zones : zone if length(local.types_by_zone[zone]) > 0]
-  # Types that the region offers, only in none of the chosen zones.
+  # Types that the region offers, but none of the chosen zones.
   stranded_types = sort(setsubtract(
     setintersection(var.settings.instance_types, data.aws_ec2_instance_type_offerings.region.instance_types),
   flatten(values(local.types_by_zone))))

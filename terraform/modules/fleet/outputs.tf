@@ -9,12 +9,12 @@ output "group_name" {
 }
 
 output "instance_types" {
-  description = "The fleet's instance types that each zone offers, in order of preference."
+  description = "For each zone, the fleet's instance types that the zone offers, in order of preference."
   value       = local.types_by_zone
 }
 
 output "launch_template" {
-  description = "The launch template; latest_version is what a rollout refreshes the group to."
+  description = "ID, name, and latest version of the launch template. A rollout refreshes the group to latest_version."
   value = {
     id             = aws_launch_template.this.id
     latest_version = aws_launch_template.this.latest_version
@@ -23,6 +23,6 @@ output "launch_template" {
 }
 
 output "role_arn" {
-  description = "ARN of the instances' role."
+  description = "ARN of the instance role."
   value       = aws_iam_role.this.arn
 }

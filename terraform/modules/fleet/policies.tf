@@ -3,7 +3,7 @@ data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
 locals {
-  # arn:PARTITION:SERVICE:REGION:ACCOUNT up to the resource
+  # arn:PARTITION:SERVICE:REGION:ACCOUNT, the part before the resource
   arn_middle = "${var.region}:${data.aws_caller_identity.current.account_id}"
   arn_prefix = "arn:${data.aws_partition.current.partition}"
 
@@ -11,7 +11,8 @@ locals {
   secrets_service = "secretsmanager.${var.region}.${data.aws_partition.current.dns_suffix}"
 }
 
-# Session Manager and Run Command, in place of SSH. Not AmazonSSMManagedInstanceCore: that reads every parameter of the account.
+# Session Manager and Run Command, instead of SSH. Not AmazonSSMManagedInstanceCore, because it allows reading every parameter of
+# the account.
 data "aws_iam_policy_document" "session" {
   statement {
     sid = "Channels"
@@ -27,21 +28,21 @@ data "aws_iam_policy_document" "session" {
       "ssmmessages:OpenControlChannel",
       "ssmmessages:OpenDataChannel",
     ]
-    resources = ["*"] # these actions know no resources; the service ties a channel to the calling instance
+    resources = ["*"] # these actions support no resources; the service ties a channel to the calling instance
   }
   statement {
     sid       = "Register"
     actions   = ["ssm:UpdateInstanceInformation"]
-    resources = ["${local.arn_prefix}:ec2:${local.arn_middle}:instance/*"] # an instance's id is not known before it runs
+    resources = ["${local.arn_prefix}:ec2:${local.arn_middle}:instance/*"] # the ID of an instance is not known before it runs
   }
 }
 
-# What is to run here, and with which secrets.
+# The release to run, and its secrets.
 data "aws_iam_policy_document" "release" {
   statement {
     sid     = "Parameters"
     actions = ["ssm:GetParameter", "ssm:GetParameters"]
-    # The image is chosen by the launch template: the instance need not read which.
+    # The launch template chooses the image, so the instance does not need this parameter.
     resources = [for key, name in var.parameters : "${local.arn_prefix}:ssm:${local.arn_middle}:parameter${name}" if key != "image"]
   }
   statement {
@@ -50,9 +51,9 @@ data "aws_iam_policy_document" "release" {
     resources = values(var.secret_arns)
   }
   statement {
-    # Whoever boots on an empty database makes Open WebUI's role there, which takes the master's rights; no other boot asks
-    # for them. It gives an instance little that it lacks: Open WebUI's own role owns all that is in this database. See
-    # docs/decisions/0008-migrations.md for the ways that would need no such statement.
+    # An instance that boots with an empty database creates Open WebUI's role there, which needs the master's permissions. No
+    # other boot uses them. The statement adds little: Open WebUI's own role owns everything in this database. For alternatives
+    # without this statement, see docs/decisions/0008-migrations.md.
     sid       = "DatabaseMaster"
     actions   = ["secretsmanager:GetSecretValue"]
     resources = [var.master_secret_arn]
@@ -71,7 +72,7 @@ data "aws_iam_policy_document" "release" {
   statement {
     sid     = "Artifacts" # the bucket is encrypted with S3's own key, which needs no permission
     actions = ["s3:GetObject"]
-    # Every release's archive and every model file of this environment, by the contract's patterns.
+    # The archive of every release and every model file of this environment, according to the contract's patterns.
     resources = [for pattern in [var.contract.artifacts.collection, var.contract.artifacts.models] :
     "${local.arn_prefix}:s3:::${var.artifact_bucket}/${replace(replace(pattern, "{environment}", var.environment), "/{[a-z0-9_]+}/", "*")}"]
   }
@@ -81,7 +82,7 @@ data "aws_iam_policy_document" "storage" {
   statement {
     sid       = "Uploads"
     actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
-    resources = ["${var.uploads_bucket.arn}/*"] # Open WebUI names the objects, and the bucket holds nothing else
+    resources = ["${var.uploads_bucket.arn}/*"] # Open WebUI chooses the object names, and the bucket contains nothing else
   }
   statement {
     sid       = "ListUploads"
@@ -100,8 +101,8 @@ data "aws_iam_policy_document" "storage" {
     }
   }
   statement {
-    # Write, because no one else can: the file system is reachable from the private subnets only, so the first
-    # instance that lacks a model fills it. Every copy is verified by digest before it is served. Never root.
+    # Write access, because only instances can write: the file system is reachable only from the private subnets, so the first
+    # instance that lacks a model stores it. Every copy is verified by digest before it is served. Never root access.
     sid       = "Models"
     actions   = ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
     resources = [var.files.file_system_arn]
@@ -118,7 +119,7 @@ data "aws_iam_policy_document" "telemetry" {
   statement {
     sid       = "Metrics"
     actions   = ["cloudwatch:PutMetricData"]
-    resources = ["*"] # the action knows no resources; the namespace bounds it
+    resources = ["*"] # the action supports no resources; the namespace restricts it
 
     condition {
       test     = "StringEquals"
@@ -129,29 +130,29 @@ data "aws_iam_policy_document" "telemetry" {
   statement {
     sid       = "Logs"
     actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    resources = [for arn in [var.log_group_arns.gateway, var.log_group_arns.instance] : "${arn}:*"] # an instance writes streams of its own name
+    resources = [for arn in [var.log_group_arns.gateway, var.log_group_arns.instance] : "${arn}:*"] # an instance writes to streams named after itself
   }
   statement {
-    # The CloudWatch agent asks for its group's name, the dimension AutoScalingGroupName, and drops every metric
-    # until it has it. The action knows no resources; it reveals tags, which hold no secret.
+    # The CloudWatch agent looks up its group's name, the dimension AutoScalingGroupName, and drops every metric until it has it.
+    # The action supports no resources. It returns tags, which contain no secret.
     sid       = "GroupName"
     actions   = ["ec2:DescribeTags"]
     resources = ["*"]
   }
 }
 
-# To report ready, failed or drained to the own group.
+# Reports ready, failed, or drained to the instance's own group.
 data "aws_iam_policy_document" "lifecycle" {
   statement {
     sid     = "Report"
     actions = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
-    # The wildcard stands for the group's UUID, which exists only after the first instances may need this policy.
+    # The wildcard is for the group's UUID, which might not exist before the first instances need this policy.
     resources = ["${local.arn_prefix}:autoscaling:${local.arn_middle}:autoScalingGroup:*:autoScalingGroupName/${var.name}"]
   }
   statement {
-    # Whether this instance still waits in a hook: metadata only has the state that it is heading for.
+    # Whether this instance is still waiting in a hook. The metadata service returns only the target state.
     sid       = "OwnState"
     actions   = ["autoscaling:DescribeAutoScalingInstances"]
-    resources = ["*"] # the action knows no resources
+    resources = ["*"] # the action supports no resources
   }
 }

@@ -1,10 +1,10 @@
-# The group scales out when any policy wants to, and in only when all of them agree. Target tracking does nothing on
-# missing data: its alarms go to INSUFFICIENT_DATA, and that policy's consent to scale in is then missing. So silent
-# gateways (no InferenceLoad) keep the fleet at its size. How long a new instance stays out of the averages is the
-# group's default_instance_warmup.
+# The group scales out if any policy requires it, and scales in only if all policies agree. Target tracking does nothing on
+# missing data: its alarms go to INSUFFICIENT_DATA, and that policy then does not agree to scale in. So if the gateways report no
+# InferenceLoad, the fleet keeps its size. The group's default_instance_warmup determines how long a new instance is excluded from
+# the averages.
 
 locals {
-  # A name that the contract lacks fails here, at plan.
+  # A name that is not in the contract fails here, at plan time.
   load_metrics = { for id, name in { in_flight = "InFlight", queued = "Queued", slots = "Slots" } :
     id => { name = name, dimensions = var.contract.metrics.names[name].dimensions }
   }
@@ -25,8 +25,8 @@ resource "aws_autoscaling_policy" "cpu" {
   }
 }
 
-# What the predefined ALBRequestCountPerTarget reads, with zero where it has nothing. The load balancer reports only
-# while requests flow, so a fleet that nobody uses at night would lack the metric and never scale in.
+# The metric of the predefined ALBRequestCountPerTarget, with zero for missing data. The load balancer reports only while there
+# are requests, so a fleet without requests at night would lack the metric and never scale in.
 resource "aws_autoscaling_policy" "requests" {
   name                   = "${var.name}-requests"
   autoscaling_group_name = aws_autoscaling_group.this.name
@@ -41,7 +41,7 @@ resource "aws_autoscaling_policy" "requests" {
         return_data = false
 
         metric_stat {
-          stat = "Sum" # the metric's only valid statistic: requests a target in the minute
+          stat = "Sum" # the metric's only valid statistic: requests per target in the minute
 
           metric {
             metric_name = "RequestCountPerTarget"
@@ -68,9 +68,9 @@ resource "aws_autoscaling_policy" "requests" {
   }
 }
 
-# The load that moves with the GPUs: requests in the engines or waiting for one, as a share of what the engines take at once.
-# Every instance publishes the three figures together, so the averages over instances have the fleet's ratio, also
-# when types with different numbers of slots are mixed. 60 seconds is the interval at which the agent publishes.
+# The load on the GPUs: requests that are processed or queued, as a percentage of the requests that can be processed in parallel.
+# Every instance publishes the three metrics together, so the averages over instances give the ratio of the fleet, even with a mix
+# of types with different numbers of slots. The agent publishes every 60 seconds.
 resource "aws_autoscaling_policy" "inference_load" {
   name                   = "${var.name}-inference-load"
   autoscaling_group_name = aws_autoscaling_group.this.name
@@ -114,7 +114,7 @@ resource "aws_autoscaling_policy" "inference_load" {
   lifecycle {
     precondition {
       condition     = alltrue([for metric in local.load_metrics : contains([for set in metric.dimensions : join(",", set)], local.fleet_dimension)])
-      error_message = "contract/instance.yaml: InFlight, Queued and Slots must each be published with the dimension AutoScalingGroupName alone, or the fleet's load has no data."
+      error_message = "contract/instance.yaml: InFlight, Queued, and Slots must each be published with the dimension AutoScalingGroupName alone. Otherwise the fleet's load has no data."
     }
   }
 }

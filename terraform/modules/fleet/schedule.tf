@@ -1,6 +1,6 @@
-# A schedule moves the group's minimum from outside Terraform. A fixed min_size would move it back at every apply and no
-# plan would be empty during office hours; ignoring changes of min_size would ignore the administrator's as well. So with a schedule
-# the live minimum is kept: min_size counts at creation, the schedule's entries afterwards.
+# A schedule changes the group's minimum outside Terraform. A fixed min_size would reset it at every apply, and no plan would be
+# empty during office hours. Ignoring changes of min_size would also ignore the administrator's changes. So with a schedule, the
+# current minimum is kept: min_size applies at creation, and the schedule's entries apply afterwards.
 
 data "aws_autoscaling_groups" "existing" {
   count = length(var.settings.schedule) > 0 ? 1 : 0
@@ -24,7 +24,7 @@ resource "aws_autoscaling_schedule" "this" {
 
   scheduled_action_name  = each.key
   autoscaling_group_name = aws_autoscaling_group.this.name
-  # -1 leaves a size as it is: the provider's default would be 0. Below the new minimum, the group grows by itself.
+  # -1 leaves a size unchanged; the provider's default would be 0. If the group is below the new minimum, it grows automatically.
   desired_capacity = -1
   max_size         = -1
   min_size         = each.value.min_size

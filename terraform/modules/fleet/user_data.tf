@@ -1,6 +1,6 @@
 locals {
-  # What an instance must know to find everything else; no secret, and nothing that changes by itself: an instance of an older template
-  # version, started by a rollback or while a rollout goes on, converges to the release of that version.
+  # The data that an instance needs to find everything else. It contains no secret and nothing that changes by itself: an instance
+  # of an older template version, launched by a rollback or during a rollout, converges to the release of that version.
   instance = merge(local.given, {
     artifact_bucket     = var.artifact_bucket
     collection_key      = var.contract.artifacts.collection
@@ -15,13 +15,13 @@ locals {
     region              = var.region
     release             = var.release
   })
-  # What was not given is left out: the boot program asks for the keys that are there.
+  # Unset values are omitted: the boot program checks which keys exist.
   given = { for key, value in { endpoint_url = var.instance.endpoint_url, variables = var.instance.variables } : key => value if value != null && value != {} }
 
   user_data = templatefile("${path.module}/user_data.sh.tftpl", {
     boot     = var.contract.boot
     instance = jsonencode(local.instance)
-    # The file that the role boot puts into a baked image. Packed, for EC2 takes 16 KB.
+    # The file that the role boot puts into a baked image. Compressed, because EC2 limits user data to 16 KB.
     program = base64gzip(file("${path.module}/../../../ansible_collections/ollama/gpu/roles/boot/files/ollama-gpu-boot"))
   })
 }

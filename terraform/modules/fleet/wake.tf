@@ -1,6 +1,6 @@
-# An empty fleet has no CPU, no load and no requests a target: target tracking would leave it at zero for ever. The load
-# balancer answers 503 for a target group without targets, and the fabric has none but an empty fleet's; that starts the first instance.
-# The client has to retry until it serves.
+# An empty fleet has no CPU, load, or requests per target, so target tracking would leave it at zero forever. The load balancer
+# returns 503 for a target group without targets, and only an empty fleet has such a target group. That metric starts the first
+# instance. The client must retry until the instance serves.
 
 locals {
   load_balancer = join("/", slice(split("/", var.target_group.request_label), 0, 3))
@@ -24,7 +24,7 @@ resource "aws_cloudwatch_metric_alarm" "wake" {
   count = var.settings.min_size == 0 ? 1 : 0
 
   alarm_name          = "${var.name}-wake"
-  alarm_description   = "Requests came while the fleet ${var.key} was empty: it starts its first instance."
+  alarm_description   = "Requests arrived while the fleet ${var.key} was empty. It starts its first instance."
   alarm_actions       = [aws_autoscaling_policy.wake[0].arn]
   comparison_operator = "GreaterThanThreshold"
   evaluation_periods  = 1

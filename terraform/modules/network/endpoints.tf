@@ -1,20 +1,20 @@
-# An interface endpoint costs about 7 USD a month and zone, whether used or not, so each must earn its place: these are what an
-# instance needs to boot, report and leave in an orderly way, and they keep working when a NAT gateway does not.
-# Left out, because the NAT gateways carry them well enough or nothing calls them:
-# - ec2messages: agents from 3.3.40 on (2024) use ssmmessages instead;
-# - kms: EBS, S3, Secrets Manager and EFS call it on their own side, never the instance;
-# - elasticfilesystem: NFS goes to mount targets inside the VPC; the API is only for administrators;
-# - ec2, sts: an instance learns its zone and role's credentials from its metadata service.
+# An interface endpoint costs about 7 USD per month and zone, even if unused, so each must be justified. These endpoints serve
+# what an instance needs to boot, report, and terminate cleanly, and they keep working when a NAT gateway fails.
+# Omitted, because the NAT gateways are sufficient or nothing calls them:
+# - ec2messages: agents since 3.3.40 (2024) use ssmmessages instead;
+# - kms: EBS, S3, Secrets Manager, and EFS call KMS on their side, never the instance;
+# - elasticfilesystem: NFS uses mount targets inside the VPC; the API is only for administrators;
+# - ec2, sts: an instance gets its zone and the credentials of its role from the metadata service.
 locals {
   interface_endpoints = local.created ? toset([
     "autoscaling",    # completes lifecycle hooks, reports health
-    "ecr.api",        # asks for container images
-    "ecr.dkr",        # pulls them; their layers come through the S3 endpoint
+    "ecr.api",        # API of the container registry
+    "ecr.dkr",        # pulls container images; their layers come through the S3 endpoint
     "logs",           # journal and gateway log
     "monitoring",     # metrics
     "secretsmanager", # secrets at boot
-    "ssm",            # release, models and fabric parameters; registration of the agent
-    "ssmmessages",    # Session Manager, the administrators' way in
+    "ssm",            # release, models, and fabric parameters; registration of the agent
+    "ssmmessages",    # Session Manager, which administrators use for access
   ]) : toset([])
 }
 
@@ -25,10 +25,11 @@ resource "aws_vpc_endpoint" "interface" {
   service_name        = data.aws_vpc_endpoint_service.interface[each.key].service_name
   vpc_endpoint_type   = "Interface"
   policy              = data.aws_iam_policy_document.interface_endpoint[0].json
-  private_dns_enabled = true # the SDKs' usual names lead here, so nothing on an instance is configured for it
+  private_dns_enabled = true # the SDKs' default host names resolve to the endpoint, so the instances need no configuration
   security_group_ids  = [aws_security_group.this["endpoints"].id]
 
-  # A service may be missing in a zone, most often in a region's oldest; that zone's instances then reach it through another's.
+  # A service may be missing in a zone, most often in a region's oldest zone. Instances in that zone use the endpoint in another
+  # zone.
   subnet_ids = [
     for zone in local.created_zones : aws_subnet.private[zone].id
     if contains(data.aws_vpc_endpoint_service.interface[each.key].availability_zones, zone)
@@ -44,7 +45,7 @@ data "aws_vpc_endpoint_service" "interface" {
   service_type = "Interface"
 }
 
-# Free of charge, and models and image layers would be dear through NAT.
+# Free of charge. Models and image layers would be expensive through NAT.
 resource "aws_vpc_endpoint" "s3" {
   count = local.created ? 1 : 0
 
@@ -59,8 +60,8 @@ resource "aws_vpc_endpoint" "s3" {
 
 data "aws_caller_identity" "current" {}
 
-# The wildcards grant nothing: an endpoint policy only limits what identities may already do. What it limits is whose
-# identities: credentials of a foreign account cannot carry data out through here.
+# The wildcards grant nothing: an endpoint policy only restricts what identities may already do. This policy restricts the
+# identities: credentials of a foreign account cannot move data out through these endpoints.
 data "aws_iam_policy_document" "interface_endpoint" {
   #checkov:skip=CKV_AWS_1: an endpoint policy grants nothing, see above
   #checkov:skip=CKV_AWS_49: an endpoint policy grants nothing, see above
@@ -84,10 +85,11 @@ data "aws_iam_policy_document" "interface_endpoint" {
   }
 }
 
-# Writes go to this account's buckets only. Reads go anywhere, because public buckets in the region (package mirrors, drivers,
-# the layers of ECR, signed by ECR's own account) resolve to this endpoint too and have no list.
+# Writes are allowed only to this account's buckets. Reads are allowed from any bucket, because public buckets in the region
+# (package mirrors, drivers, ECR layers, whose requests are signed by ECR's own account) also resolve to this endpoint, and there
+# is no list of them.
 data "aws_iam_policy_document" "s3_endpoint" {
-  #checkov:skip=CKV_AWS_108: public reads are the purpose, and an endpoint policy grants nothing
+  #checkov:skip=CKV_AWS_108: public reads are intended, and an endpoint policy grants nothing
   #checkov:skip=CKV_AWS_356: bounded by the condition, or reads only
   count = local.created ? 1 : 0
 

@@ -5,14 +5,14 @@ locals {
     public  = var.existing.public_subnet_ids
   }
 
-  # Keyed by kind and place, so that a subnet named twice is still seen.
+  # Keyed by kind and position, so that a subnet that is named twice is detected.
   existing_subnets = merge([for kind, ids in local.existing_subnet_ids : { for index, id in ids : "${kind}-${index}" => id }]...)
 
   existing_zones = { for kind, ids in local.existing_subnet_ids : kind => [
     for index, id in ids : data.aws_subnet.existing["${kind}-${index}"].availability_zone
   ] }
 
-  # try(): Terraform checks the attribute's type even where there is nothing to loop over.
+  # try(): Terraform checks the type of the attribute even if there is nothing to iterate over.
   existing_strays = [for key, subnet in data.aws_subnet.existing : subnet.id if subnet.vpc_id != try(var.existing.vpc_id, null)]
 }
 
@@ -34,21 +34,22 @@ data "aws_vpc" "existing" {
     }
     precondition {
       condition     = alltrue([for zones in local.existing_zones : length(distinct(zones)) >= 2])
-      error_message = "network.existing: data_subnet_ids, private_subnet_ids and public_subnet_ids must each span two availability zones; they lie in: ${jsonencode(local.existing_zones)}. Add a subnet of another zone where only one is named."
+      error_message = "network.existing: data_subnet_ids, private_subnet_ids and public_subnet_ids must each span two availability zones. They are in: ${jsonencode(local.existing_zones)}. Add a subnet in another zone where only one is named."
     }
     precondition {
-      # A load balancer and EFS take one subnet a zone and refuse a second.
+      # A load balancer and EFS accept one subnet per zone and refuse a second one.
       condition     = alltrue([for zones in local.existing_zones : length(distinct(zones)) == length(zones)])
-      error_message = "network.existing: name one subnet of each kind per availability zone; they lie in: ${jsonencode(local.existing_zones)}. Remove the second subnet of the same zone."
+      error_message = "network.existing: name one subnet of each kind per availability zone. They are in: ${jsonencode(local.existing_zones)}. Remove the second subnet in the same zone."
     }
     precondition {
-      # A target in a zone without the load balancer gets no requests; an instance in a zone without an EFS mount target cannot mount.
+      # A target in a zone without the load balancer gets no requests. An instance in a zone without an EFS mount target cannot
+      # mount the file system.
       condition     = alltrue([for zones in local.existing_zones : length(setsubtract(local.existing_zones.private, zones)) == 0])
-      error_message = "network.existing: every zone of private_subnet_ids also needs a public and a data subnet; they lie in: ${jsonencode(local.existing_zones)}. Add the missing subnets, or leave out the private subnet of that zone."
+      error_message = "network.existing: every zone of private_subnet_ids also needs a public and a data subnet. They are in: ${jsonencode(local.existing_zones)}. Add the missing subnets, or remove the private subnet in that zone."
     }
     postcondition {
       condition     = self.enable_dns_support && self.enable_dns_hostnames
-      error_message = "network.existing: ${self.id} has DNS support or DNS hostnames off, and EFS and the database are found by private names. Turn both on with `aws ec2 modify-vpc-attribute`."
+      error_message = "network.existing: DNS support or DNS hostnames are disabled in ${self.id}, but EFS and the database are reached by private DNS names. Enable both with `aws ec2 modify-vpc-attribute`."
     }
   }
 }

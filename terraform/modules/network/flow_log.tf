@@ -1,4 +1,4 @@
-# Made with the VPC and only then: an existing VPC's owner decides about its flow log.
+# Created only with a new VPC. The owner of an existing VPC decides about its flow log.
 resource "aws_cloudwatch_log_group" "flow" {
   count = local.created ? 1 : 0
 
@@ -14,12 +14,12 @@ resource "aws_flow_log" "this" {
   iam_role_arn             = aws_iam_role.flow_log[0].arn
   log_destination          = aws_cloudwatch_log_group.flow[0].arn
   log_destination_type     = "cloud-watch-logs"
-  max_aggregation_interval = 600 # seconds; 60 makes up to ten times the records, which are paid for by size
+  max_aggregation_interval = 600 # seconds; 60 creates up to ten times the records, which are charged by size
   traffic_type             = "ALL"
 
   tags = { Name = var.name }
 
-  depends_on = [aws_iam_role_policy.flow_log] # without it the first delivery fails and the flow log says so for ever
+  depends_on = [aws_iam_role_policy.flow_log] # without the policy, the first delivery fails, and the flow log shows that error permanently
 }
 
 resource "aws_iam_role" "flow_log" {
@@ -52,7 +52,7 @@ data "aws_iam_policy_document" "flow_log_trust" {
       identifiers = ["vpc-flow-logs.amazonaws.com"]
     }
 
-    # Against the confused deputy. The flow log's own id is not known before the role is, hence the wildcard.
+    # Prevents the confused deputy problem. The flow log's ID is not known before the role exists, hence the wildcard.
     condition {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
@@ -71,16 +71,16 @@ data "aws_iam_policy_document" "flow_log_write" {
 
   statement {
     sid = "WriteStreams"
-    # Without CreateLogGroup: records that come late would make a deleted group again, outside of Terraform.
+    # Without CreateLogGroup: late records would recreate a deleted group outside Terraform.
     actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    # The group's streams, one per network interface, named by AWS.
+    # The group's streams, one per network interface; AWS names them.
     resources = ["${aws_cloudwatch_log_group.flow[0].arn}:*"]
   }
 
   statement {
     sid     = "FindGroup"
     actions = ["logs:DescribeLogGroups"]
-    # A listing: it cannot be narrowed to one group.
+    # A list action, which cannot be restricted to one group.
     resources = ["arn:${data.aws_partition.current.partition}:logs:${var.region}:${data.aws_caller_identity.current.account_id}:log-group:*"]
   }
 }

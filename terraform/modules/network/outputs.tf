@@ -3,20 +3,21 @@ locals {
 }
 
 output "data_subnet_ids" {
-  description = "Subnets of database, cache and file system, in the order of zones (existing ones: as given)."
+  description = "IDs of the subnets for database, cache, and file system, in the order of zones (existing subnets: in the given order)."
   value       = local.created ? [for zone in local.created_zones : aws_subnet.data[zone].id] : var.existing.data_subnet_ids
 }
 
 output "nat_public_ips" {
-  description = "Addresses that the instances have towards the internet, for others' allow lists. Empty with an existing VPC."
+  description = "Public addresses of the instances' outgoing traffic, for allow lists of other systems. Empty with an existing VPC."
   value       = [for zone in local.nat_zones : aws_eip.nat[zone].public_ip]
 }
 
 output "private_subnet_ids" {
-  description = "Subnets of the instances, in the order of zones (existing ones: as given)."
+  description = "IDs of the instances' subnets, in the order of zones (existing subnets: in the given order)."
   value       = local.created ? [for zone in local.created_zones : aws_subnet.private[zone].id] : var.existing.private_subnet_ids
 
-  # An instance that boots before its way out exists fails its boot, and one that outlives it cannot report its end.
+  # An instance that boots before its route to the internet exists fails to boot. An instance that outlives the route cannot
+  # report its termination.
   depends_on = [
     aws_route.private_nat,
     aws_route_table_association.private,
@@ -26,18 +27,18 @@ output "private_subnet_ids" {
 }
 
 output "public_subnet_ids" {
-  description = "Subnets of an internet-facing load balancer, in the order of zones (existing ones: as given)."
+  description = "IDs of the subnets for an internet-facing load balancer, in the order of zones (existing subnets: in the given order)."
   value       = local.created ? [for zone in local.created_zones : aws_subnet.public[zone].id] : var.existing.public_subnet_ids
 
-  # A load balancer is refused while its subnets have no internet gateway.
+  # AWS refuses a load balancer whose subnets have no internet gateway.
   depends_on = [aws_route.public_internet, aws_route_table_association.public]
 }
 
 output "security_group_ids" {
-  description = "Security groups by what they protect: edge, instance, database, cache, files."
+  description = "ID of the security group of each component: edge, instance, database, cache, files."
   value       = { for key in ["cache", "database", "edge", "files", "instance"] : key => aws_security_group.this[key].id }
 
-  # Whoever is given a group may connect at once.
+  # A resource that gets a security group must be able to connect immediately.
   depends_on = [
     aws_vpc_security_group_egress_rule.cidr,
     aws_vpc_security_group_egress_rule.group,
@@ -52,7 +53,7 @@ output "vpc_cidr" {
 }
 
 output "vpc_id" {
-  description = "The VPC, new or existing."
+  description = "ID of the VPC, new or existing."
   value       = local.vpc_id
 }
 

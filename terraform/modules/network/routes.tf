@@ -21,7 +21,7 @@ resource "aws_route_table_association" "public" {
   route_table_id = aws_route_table.public[0].id
 }
 
-# A table per zone even with one NAT gateway: turning nat_per_zone on then changes a route, not the tables.
+# One table per zone, even with a single NAT gateway: enabling nat_per_zone later changes a route, not the tables.
 resource "aws_route_table" "private" {
   for_each = local.zone_index
 
@@ -45,7 +45,7 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[each.key].id
 }
 
-# No route beyond the VPC: neither the database nor the cache has anything to ask of the internet.
+# No route outside the VPC: neither the database nor the cache needs the internet.
 resource "aws_route_table" "data" {
   count = local.created ? 1 : 0
 

@@ -1,5 +1,5 @@
-# Every security group of the fabric. They are here, apart from what they protect, because they name each other: who may
-# talk to whom is read in flows.tf.
+# All security groups. They are defined here and not with the resources that they protect, because they reference each other.
+# flows.tf defines the permitted traffic.
 locals {
   security_groups = merge({
     cache    = "Cache of ${var.name}: from instances only"
@@ -17,7 +17,7 @@ resource "aws_security_group" "this" {
   for_each = local.security_groups
 
   name        = "${var.name}-${each.key}"
-  description = each.value # a change of it would replace the group
+  description = each.value # a change would replace the group
   vpc_id      = local.vpc_id
 
   tags = { Name = "${var.name}-${each.key}" }

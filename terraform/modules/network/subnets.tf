@@ -1,5 +1,5 @@
-# How the VPC's range is divided. Each kind starts at a fixed place with room for four zones or more, so a further zone moves
-# no subnet. Of a /16: private /19 (8187 addresses; instances and endpoints), public and data /22. Of a /20: /23 and /26.
+# How the VPC's range is divided. Each kind starts at a fixed position with space for at least four zones, so an additional zone
+# moves no subnet. In a /16: private /19 (8187 addresses; instances and endpoints), public and data /22. In a /20: /23 and /26.
 locals {
   private_cidrs = { for zone, index in local.zone_index : zone => cidrsubnet(var.cidr, 3, index) }      # first half
   public_cidrs  = { for zone, index in local.zone_index : zone => cidrsubnet(var.cidr, 6, 32 + index) } # third quarter
@@ -12,7 +12,7 @@ resource "aws_subnet" "public" {
   vpc_id                  = aws_vpc.this[0].id
   availability_zone       = each.key
   cidr_block              = each.value
-  map_public_ip_on_launch = false # only the load balancer and NAT gateways live here, and they bring their own addresses
+  map_public_ip_on_launch = false # only the load balancer and NAT gateways use these subnets, and they have their own addresses
 
   tags = { Name = "${var.name}-public-${each.key}" }
 }

@@ -2,7 +2,7 @@ resource "aws_vpc" "this" {
   count = local.created ? 1 : 0
 
   cidr_block           = var.cidr
-  enable_dns_hostnames = true # private names of the endpoints and of EFS need both
+  enable_dns_hostnames = true # the private DNS names of the endpoints and of EFS need both
   enable_dns_support   = true
 
   tags = { Name = var.name }
@@ -10,11 +10,11 @@ resource "aws_vpc" "this" {
   lifecycle {
     precondition {
       condition     = length(setsubtract(var.zones, local.usable_zones)) == 0
-      error_message = "network.zones names zones that ${var.region} does not offer: ${join(", ", setsubtract(var.zones, local.usable_zones))}. Choose from ${join(", ", local.usable_zones)}."
+      error_message = "network.zones contains zones that ${var.region} does not offer: ${join(", ", setsubtract(var.zones, local.usable_zones))}. Choose from ${join(", ", local.usable_zones)}."
     }
     precondition {
       condition     = length(distinct(local.created_zones)) >= 2
-      error_message = "The fabric needs two availability zones and has ${length(distinct(local.created_zones))} in ${var.region}: name two or more in network.zones, or choose a region with more zones."
+      error_message = "The fabric needs two availability zones but has ${length(distinct(local.created_zones))} in ${var.region}. Name two or more in network.zones, or choose a region with more zones."
     }
   }
 }
@@ -27,7 +27,7 @@ resource "aws_internet_gateway" "this" {
   tags = { Name = var.name }
 }
 
-# No rules: whatever is launched without naming a group can neither be reached nor reach anything.
+# No rules: a resource that is launched without a group can neither be reached nor reach anything.
 resource "aws_default_security_group" "this" {
   count = local.created ? 1 : 0
 

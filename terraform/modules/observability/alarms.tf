@@ -1,5 +1,5 @@
-# Every alarm, from the maps in alarms_*.tf. An alarm costs 0.10 USD a month for each metric that it reads, so alarms watch a fleet
-# or a store, never an instance.
+# Creates every alarm from the maps in alarms_*.tf. An alarm costs 0.10 USD per month for each metric that it reads, so alarms
+# watch a fleet or a store, never a single instance.
 locals {
   alarm_defaults = {
     comparison_operator = "GreaterThanThreshold"
@@ -9,7 +9,7 @@ locals {
     missing             = "notBreaching"
     period              = 60
     statistic           = null
-    user_facing         = false # true: people feel it now, so it belongs to the composite alarm
+    user_facing         = false # true: users are affected now, so the alarm is part of the composite alarm
   }
 
   metric_alarms = merge(
@@ -26,8 +26,8 @@ locals {
     local.gpu_math_alarms,
   )
 
-  # With notification_requires_composite, an alarm that the composite covers stays silent. The others still send: nothing
-  # else would tell of a failed backup or a full disk.
+  # With notification_requires_composite, an alarm that the composite covers sends no notification. The others still send, because
+  # no other alarm would report a failed backup or a full disk.
   sends = { for key, alarm in merge(local.metric_alarms, local.math_alarms) : key =>
     !(var.settings.notification_requires_composite && alarm.user_facing)
   }
@@ -54,11 +54,11 @@ resource "aws_cloudwatch_metric_alarm" "metric" {
   threshold           = each.value.threshold
   treat_missing_data  = each.value.missing
 
-  # Below 10 / (1 - 0.95) = 200 samples a period, a p95 is the slowest few requests: such a period changes nothing.
+  # Below 10 / (1 - 0.95) = 200 samples per period, a p95 depends on a few slow requests. Such a period does not change the state.
   evaluate_low_sample_count_percentiles = each.value.extended_statistic == null ? null : "ignore"
 }
 
-# Alarms on an expression. AWS: one series returned, at most 10 metrics, no SEARCH.
+# Alarms on an expression. AWS limits: one returned series, at most 10 metrics, no SEARCH.
 resource "aws_cloudwatch_metric_alarm" "math" {
   for_each = local.math_alarms
 

@@ -1,12 +1,12 @@
-# AWS/Backup sends points only when there is something to count, hence FILL and an hour's period: a job that fails
-# rings within the hour and not again for it.
+# AWS/Backup sends data points only when there is something to count, hence FILL and a period of one hour: the alarm fires within
+# an hour after a job fails, and only once per failure.
 locals {
   vault = { BackupVaultName = var.backup_vault_name }
 
   backup_math_alarms = {
     "backup-failed" = merge(local.alarm_defaults, {
       what                = "backup-failed"
-      description         = "A backup has failed, was aborted or did not finish in its window: the newest restorable state grows older."
+      description         = "A backup failed, was aborted, or did not finish in its window. The newest restorable state is getting older."
       period              = 3600
       evaluation_periods  = 1
       datapoints_to_alarm = 1
@@ -29,7 +29,7 @@ locals {
   backup_metric_alarms = {
     "restore-failed" = merge(local.alarm_defaults, {
       what                = "restore-failed"
-      description         = "A restore, or the regular test of one, has failed: the backups may not be usable."
+      description         = "A restore, or the scheduled restore test, failed. The backups might not be usable."
       namespace           = "AWS/Backup"
       metric_name         = "NumberOfRestoreJobsFailed"
       dimensions          = local.vault

@@ -1,5 +1,5 @@
-# What the environment may cost a month. It tells; it stops nothing: the hard limit is each fleet's max_size.
-# It counts what carries the tag Environment, once the account has activated that as a cost allocation tag (operations.md).
+# Monthly budget of the environment. It notifies and stops nothing: the hard limit is each fleet's max_size. It covers resources
+# with the tag Environment, after the account has activated it as a cost allocation tag (docs/first-deploy.md).
 resource "aws_budgets_budget" "monthly" {
   count = var.settings.monthly_budget_usd == null ? 0 : 1
 
@@ -11,7 +11,7 @@ resource "aws_budgets_budget" "monthly" {
 
   cost_filter {
     name   = "TagKeyValue"
-    values = [format("user:Environment$%s", var.environment)] # AWS writes a tag's key and value with a dollar between them
+    values = [format("user:Environment$%s", var.environment)] # AWS separates a tag's key and value with a dollar sign
   }
 
   dynamic "notification" {

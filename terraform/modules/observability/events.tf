@@ -1,6 +1,6 @@
-# What happened to the fleets, with time and reason, in a log group. The raw events are kept: they hold `time` and, as the kind of
-# event has it, `detail.Cause` or `detail.StatusMessage`. A transformer has one template for all kinds and would lose what it
-# does not name; the saved query picks the columns when reading.
+# Events of the fleets, with time and reason, in a log group. The raw events are kept: they contain `time` and, depending on the
+# type of event, `detail.Cause` or `detail.StatusMessage`. A transformer has one template for all types and would drop the fields
+# that it does not name. The saved query selects the columns when it reads.
 locals {
   group_names = sort([for group in values(var.fleets) : group.group_name])
 
@@ -29,9 +29,9 @@ locals {
         detail = { AutoScalingGroupName = local.group_names }
       }
     }
-    # These events name the instance alone, neither its group nor its tags: no pattern can tell environments apart, so the notices
-    # of all instances of the account and region are kept. EC2's state changes would be as blind and add nothing: the group's own
-    # events, above, say the same with the cause.
+    # These events name only the instance, not its group or its tags. No pattern can separate environments, so the notices of all
+    # instances in the account and region are kept. EC2's state changes have the same limitation and add nothing: the group's own
+    # events above contain the same information with the cause.
     "spot" = {
       description = "Spot interruption warnings and rebalance recommendations, of the whole account"
       pattern = {
@@ -47,8 +47,8 @@ locals {
         detail      = { service = ["EC2"] }
       }
     }
-    # A restore's event names no vault, so these too are the whole account's: a few lines a day. The alarm says that a job failed,
-    # its event says why.
+    # A restore's event names no vault, so these events also cover the whole account: a few lines per day. The alarm reports that
+    # a job failed; its event contains the reason.
     "backup" = {
       description = "Jobs of AWS Backup and how they ended, of the whole account"
       pattern = {
@@ -56,7 +56,7 @@ locals {
         detail-type = ["Backup Job State Change", "Copy Job State Change", "Restore Job State Change"]
       }
     }
-    # Cancelled is somebody's decision; the rest of these needs somebody.
+    # Cancelled is a deliberate action. The other events need attention.
     "scaling-failures" = {
       description = "Launches, terminations and instance refreshes of the fleets that failed"
       pattern = {
@@ -92,10 +92,10 @@ resource "aws_cloudwatch_event_target" "log" {
   target_id = "log"
   arn       = aws_cloudwatch_log_group.this["events"].arn
 
-  depends_on = [aws_cloudwatch_log_resource_policy.events] # an event that comes before the policy is lost
+  depends_on = [aws_cloudwatch_log_resource_policy.events] # an event that arrives before the policy is lost
 }
 
-# A person reads these, so the letter is a sentence. A field that the event lacks is left empty.
+# The notification is a sentence, because people read it. A field that the event lacks stays empty.
 resource "aws_cloudwatch_event_target" "topic" {
   for_each = toset(local.notifying_rules)
 
@@ -115,13 +115,14 @@ resource "aws_cloudwatch_event_target" "topic" {
   }
 }
 
-# EventBridge writes to a log group by the account's log policies (at most 10 a region), not by a role.
+# EventBridge writes to a log group through the account's log resource policies (at most 10 per region), not through a role.
 data "aws_iam_policy_document" "events_log" {
-  # The request to make a stream carries no source: AWS documents it without a condition. The group's own streams are the limit.
+  # The request to create a stream has no source: AWS documents it without a condition. It is restricted to the streams of this
+  # group.
   statement {
     sid       = "MakeStreams"
     actions   = ["logs:CreateLogStream"]
-    resources = ["${aws_cloudwatch_log_group.this["events"].arn}:*"] # * is the stream, named by EventBridge
+    resources = ["${aws_cloudwatch_log_group.this["events"].arn}:*"] # * is the stream; EventBridge names it
 
     principals {
       type        = "Service"
@@ -132,7 +133,7 @@ data "aws_iam_policy_document" "events_log" {
   statement {
     sid       = "WriteEvents"
     actions   = ["logs:PutLogEvents"]
-    resources = ["${aws_cloudwatch_log_group.this["events"].arn}:*:*"] # the same streams, as PutLogEvents spells them
+    resources = ["${aws_cloudwatch_log_group.this["events"].arn}:*:*"] # the same streams, in the notation of PutLogEvents
 
     principals {
       type        = "Service"

@@ -1,13 +1,13 @@
-# Custom figures come from the contract by name: a name that the contract lacks fails the plan ("This object does not
-# have an attribute named ..."), where a misspelt literal would be an alarm that never rings.
+# Custom metrics are looked up in the contract by name. A name that is not in the contract fails the plan ("This object does not
+# have an attribute named ..."), whereas a misspelled literal would create an alarm that never fires.
 locals {
-  # A fleet's roll-up: the one dimension set that holds the group alone. `one` fails when a metric has several.
+  # The dimension of the fleet-wide metric: the one dimension set that contains only the group. `one` fails if a metric has
+  # several.
   group_dimension = { for name, metric in var.contract.metrics.names : name => one([
     for dimensions in metric.dimensions : dimensions[0] if length(dimensions) == 1
   ]) }
 
-  # fleet => metric => the arguments of an alarm. No unit: an alarm with a unit ignores points sent with another one, and
-  # says nothing about it.
+  # fleet => metric => the arguments of an alarm. No unit: an alarm with a unit silently ignores data points with another unit.
   custom = { for fleet, group in var.fleets : fleet => {
     for name, dimension in local.group_dimension : name => {
       dimensions  = { (dimension) = group.group_name }
@@ -16,7 +16,7 @@ locals {
     }
   } }
 
-  # fleet => metric => the head of a dashboard line.
+  # fleet => metric => the first elements of a dashboard line.
   line = { for fleet, group in var.fleets : fleet => {
     for name, dimension in local.group_dimension : name => [var.contract.metrics.namespace, name, dimension, group.group_name]
   } }

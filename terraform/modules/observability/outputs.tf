@@ -6,7 +6,7 @@ locals {
 }
 
 locals {
-  # Not `queue` and `capacity-at-max`: load alone rings them, and going back would add no instance.
+  # Without `queue` and `capacity-at-max`: load alone fires them, and a rollback would not add instances.
   rollout_whats = ["edge-errors", "first-token", "model-on-cpu", "no-healthy-host", "rejected", "request-latency"]
 }
 
@@ -16,7 +16,7 @@ output "alarm_names" {
 }
 
 output "composite_alarm_name" {
-  description = "Name of the alarm that rings when people are being failed."
+  description = "Name of the composite alarm, which fires when users are affected."
   value       = aws_cloudwatch_composite_alarm.this.alarm_name
 }
 
@@ -26,7 +26,7 @@ output "dashboard_name" {
 }
 
 output "dashboard_url" {
-  description = "Address of the dashboard in the console."
+  description = "URL of the dashboard in the console."
   value       = "https://${local.console_host}/cloudwatch/home?region=${var.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
 }
 
@@ -36,7 +36,7 @@ output "log_group_arns" {
 }
 
 output "rollout_alarm_names" {
-  description = "Per fleet the alarms that a bad release rings: while one of them rings, a rollout goes back. At most 10, as an instance refresh takes."
+  description = "For each fleet, the names of the alarms that roll back a rollout while one of them is in ALARM. At most 10, the limit of an instance refresh."
   value = { for fleet in keys(var.fleets) : fleet => sort([
     for key, alarm in merge(local.metric_alarms, local.math_alarms) : local.alarm_resources[key].alarm_name
     if contains(local.rollout_whats, alarm.what) && (startswith(key, "${fleet}-") || (fleet == "interactive" && key == alarm.what))
@@ -44,7 +44,7 @@ output "rollout_alarm_names" {
 }
 
 output "topic_arn" {
-  description = "Topic that the alarms publish to. Known only when its policy stands, so that no notification is refused."
+  description = "ARN of the topic that the alarms publish to. Available once its policy exists, so that no notification is refused."
   value       = aws_sns_topic.this.arn
 
   depends_on = [aws_sns_topic_policy.this]

@@ -1,9 +1,9 @@
-# Saved queries of Logs Insights, in a folder of the environment's name. They read only fields that the contract names, or
-# that AWS puts into its own events.
+# Saved queries of Logs Insights, in a folder with the environment's name. They use only fields that are in the contract or that
+# AWS sets in its own events.
 locals {
   field = { for name in keys(var.contract.metrics.names) : name => name }
 
-  # Shown on the dashboard too. `time` is the event's own; @timestamp is when it reached the log.
+  # Also shown on the dashboard. `time` is the time of the event; @timestamp is when it reached the log.
   scaling_query = <<-EOT
     fields time, `detail-type` as event, detail.AutoScalingGroupName as fleet,
       coalesce(detail.EC2InstanceId, `detail.instance-id`) as instance,

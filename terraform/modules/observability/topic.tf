@@ -5,8 +5,8 @@ resource "aws_sns_topic" "this" {
 }
 
 # The key's policy must allow the same services kms:GenerateDataKey* and kms:Decrypt, and events.amazonaws.com WITHOUT
-# aws:SourceAccount or aws:SourceArn: SNS does not support those in the key's policy for EventBridge, whose messages would
-# vanish without an error. They hold here, in the topic's policy.
+# aws:SourceAccount or aws:SourceArn: for EventBridge, SNS does not support those conditions in the key's policy, and its messages
+# would be lost without an error. They work here, in the topic's policy.
 data "aws_iam_policy_document" "topic" {
   statement {
     sid       = "AlarmsBackupAndBudgets"
@@ -48,7 +48,7 @@ data "aws_iam_policy_document" "topic" {
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.this.arn]
 
-    # A deny for everyone: here the * narrows.
+    # In a deny, the * covers everyone and so restricts access.
     principals {
       type        = "AWS"
       identifiers = ["*"]
@@ -67,8 +67,8 @@ resource "aws_sns_topic_policy" "this" {
   policy = data.aws_iam_policy_document.topic.json
 }
 
-# Each address gets a letter and must follow its link; until then the subscription is pending, which is no difference in a plan.
-# AWS drops one that stays pending for days, and the next apply sends another letter.
+# Each address gets an e-mail and must confirm it. Until then the subscription is pending, which a plan does not show as a
+# difference. AWS deletes a subscription that stays pending for days, and the next apply sends another e-mail.
 resource "aws_sns_topic_subscription" "email" {
   for_each = toset(var.settings.emails)
 

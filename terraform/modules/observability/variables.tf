@@ -1,11 +1,11 @@
 variable "backup_vault_name" {
-  description = "Vault whose failed jobs ring."
+  description = "Name of the vault whose failed jobs fire alarms."
   type        = string
   nullable    = false
 }
 
 variable "contract" {
-  description = "The contract with the instances (contract/instance.yaml): the only source of custom metric names."
+  description = "The contract with the instances (contract/instance.yaml), the only source of custom metric names."
   type = object({
     metrics = object({
       namespace = string
@@ -19,7 +19,7 @@ variable "contract" {
 }
 
 variable "data" {
-  description = "Identifiers of the data stores, as CloudWatch's dimensions spell them."
+  description = "Identifiers of the data stores, as CloudWatch dimension values."
   type = object({
     cache_cluster_ids = list(string)
     database_id       = string
@@ -29,13 +29,13 @@ variable "data" {
 }
 
 variable "environment" {
-  description = "Name of the environment; the dashboard's title says it."
+  description = "Name of the environment. It is in the title of the dashboard."
   type        = string
   nullable    = false
 }
 
 variable "fleets" {
-  description = "The groups of GPU instances. `interactive` serves people; any other fleet may stand at 0 instances."
+  description = "The fleets of GPU instances. `interactive` serves users; any other fleet may have 0 instances."
   type = map(object({
     group_name = string
     max_size   = number
@@ -44,13 +44,13 @@ variable "fleets" {
 }
 
 variable "kms_key_arn" {
-  description = "Key of the log groups and the topic. Its policy must let logs, cloudwatch, events, backup and budgets use it (see topic.tf)."
+  description = "ARN of the key for the log groups and the topic. Its policy must allow logs, cloudwatch, events, backup, and budgets to use it (see topic.tf)."
   type        = string
   nullable    = false
 }
 
 variable "load_balancer" {
-  description = "The front door, as its CloudWatch dimension spells it."
+  description = "The load balancer, as a CloudWatch dimension value."
   type = object({
     arn_suffix = string
   })
@@ -58,7 +58,7 @@ variable "load_balancer" {
 }
 
 variable "log_groups" {
-  description = "Names of the log groups to make."
+  description = "Names of the log groups to create."
   type = object({
     events   = string
     gateway  = string
@@ -68,24 +68,24 @@ variable "log_groups" {
 
   validation {
     condition     = startswith(var.log_groups.events, "/aws/events/")
-    error_message = "log_groups.events must begin with /aws/events/: EventBridge writes to no other group. Correct log_groups.events in contract/instance.yaml."
+    error_message = "log_groups.events must start with /aws/events/, because EventBridge writes to no other group. Correct log_groups.events in contract/instance.yaml."
   }
 }
 
 variable "name" {
-  description = "First part of every name made here."
+  description = "Prefix of every name."
   type        = string
   nullable    = false
 }
 
 variable "region" {
-  description = "Region of the dashboard's figures and of its address."
+  description = "Region of the dashboard's metrics and of its URL."
   type        = string
   nullable    = false
 }
 
 variable "settings" {
-  description = "Who is told, and from which figures on (the root's variable `alarms`)."
+  description = "Notification addresses and thresholds (the root's variable `alarms`)."
   type = object({
     database_connections            = number
     database_free_storage_gib       = number
@@ -104,7 +104,7 @@ variable "settings" {
 }
 
 variable "target_groups" {
-  description = "Target group of each fleet, as its CloudWatch dimension spells it."
+  description = "Target group of each fleet, as a CloudWatch dimension value."
   type = map(object({
     arn_suffix = string
   }))

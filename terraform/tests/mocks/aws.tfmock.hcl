@@ -1,4 +1,4 @@
-# What AWS would answer while a plan is made: enough for every module, whose own tests take it too; no credentials.
+# AWS's answers during a plan, without credentials. Enough for every module; the modules' own tests use this file too.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
@@ -32,7 +32,7 @@ mock_data "aws_ami" {
   }
 }
 
-# Both look-ups of offerings, by region and by zone, get the same answer: g5.xlarge and g4dn.xlarge in zones a, b and c.
+# Both lookups of offerings, by region and by zone, return the same: g5.xlarge and g4dn.xlarge in zones a, b, and c.
 mock_data "aws_ec2_instance_type_offerings" {
   defaults = {
     instance_types = ["g5.xlarge", "g5.xlarge", "g5.xlarge", "g4dn.xlarge", "g4dn.xlarge", "g4dn.xlarge"]

@@ -1,4 +1,4 @@
-"""What the roles write for an instance, rendered by Ansible: configurations of the agent and of ollama-gpu-metrics."""
+"""Configurations of the agent and of ollama-gpu-metrics for an instance, rendered from the roles by Ansible."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from ollama_gpu.collection import source
-from ollama_gpu.paths import locate
+from ollama_gpu.core.collection import source
+from ollama_gpu.core.paths import locate
 
 ROLES = source(locate().repository) / "roles"
 CONTRACT: dict[str, Any] = yaml.safe_load(locate().contract.read_text())
@@ -20,7 +20,7 @@ WITHOUT_GPU: dict[str, Any] = {"gpus": []}
 
 
 def render(folder: Path, **variables: Any) -> dict[str, dict[str, Any]]:
-    """By role, for a host without a GPU; ``variables`` are the roles' own."""
+    """Render the configurations for a host without a GPU, keyed by role; ``variables`` are role variables."""
     files = [str(ROLES / role / kind / "main.yml") for role in TEMPLATES for kind in ("defaults", "vars")]
     given = {
         "contract": CONTRACT,

@@ -1,6 +1,7 @@
-"""A metadata service for one container, run inside it: identity and role credentials, by token only (IMDSv2).
+"""A metadata service that runs inside one container: identity and role credentials, with a token only (IMDSv2).
 
-Argument: the instance's id. The lab's own service is the instances' matter; this one is all that the stand-in asks.
+Argument: the instance's id. The tests of instances cover the lab's own service; this one has only what the simulated
+agent requests.
 """
 
 import json

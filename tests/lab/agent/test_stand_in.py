@@ -1,6 +1,6 @@
-"""The CloudWatch agent's stand-in in a container of the baked image, against an embedded AWS of the test's own.
+"""The simulated CloudWatch agent in a container of the baked image, with a separate embedded AWS.
 
-The sources are real: the gateway's own HAProxy, ollama-gpu-metrics, systemd's journal; so is the roles' configuration.
+The sources are real: the gateway's HAProxy, ollama-gpu-metrics, systemd's journal, and the roles' configuration.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from ollama_gpu.aws import Aws
-from ollama_gpu.embedded_aws.process import EmbeddedAws
-from ollama_gpu.errors import UserError
-from ollama_gpu.lab import agent
-from ollama_gpu.lab.agent.placement import UNIT
-from ollama_gpu.lab.docker import LABEL, NETWORK, Docker
-from ollama_gpu.lab.forward import Forward
+from ollama_gpu.core.aws import Aws
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.environment.embedded_aws import EmbeddedAws
+from ollama_gpu.local.lab import agent
+from ollama_gpu.local.lab.agent.installation import UNIT
+from ollama_gpu.local.lab.docker import LABEL, NETWORK, Docker
+from ollama_gpu.local.lab.forward import Forward
 from tests.fabric.driver import Driver
 
 from .configurations import CONTRACT, render
 
 REGION = "us-east-1"
-ENVIRONMENT = "local"  # what the image's gateway was baked with
+ENVIRONMENT = "local"  # the environment with which the image's gateway was baked
 GROUP = "ollama-gpu-test"
-SECONDS = 5  # between two figures of a kind; 60 on AWS
+SECONDS = 5  # between two data points of a metric; 60 on AWS
 AGENTS_CONFIGURATION = "/etc/ollama-gpu/cloudwatch-agent.json"
 GROUPS = {name: CONTRACT["log_groups"][name].format(environment=ENVIRONMENT) for name in ("instance", "gateway")}
 SYSTEMD = [
@@ -60,7 +60,7 @@ class Host:
         return int(self.run("systemctl", "show", "--property=MainPID", "--value", UNIT))
 
     def ask_gateway(self, identity: str) -> str:
-        """The status of a chat, which the log calls by ``identity``."""
+        """Send a chat that the log identifies as ``identity``, and return its status."""
         address = f"http://127.0.0.1:{CONTRACT['ports']['gateway']}/api/chat"
         body = json.dumps({"model": "gemma3:270m", "messages": []})
         options = ["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--header"]
@@ -77,7 +77,7 @@ def docker() -> Docker:
 
 @pytest.fixture(scope="module")
 def image(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """This checkout's own image, baked where it is not there: whoever deploys this checkout next finds it."""
+    """This checkout's image, baked if it does not exist; the next deploy of this checkout reuses it."""
     driver = Driver(tmp_path_factory.mktemp("bake"))
     server = EmbeddedAws(driver.work / "embedded-aws")
     try:
@@ -107,7 +107,7 @@ def client(endpoint: str) -> Client:
 
 @pytest.fixture(scope="module")
 def instance(client: Client) -> str:
-    """An instance of an Auto Scaling group, with Terraform's log groups beside it."""
+    """An instance of an Auto Scaling group, and the log groups that Terraform creates."""
     for name in GROUPS.values():
         client("logs").create_log_group(logGroupName=name)
     ec2 = client("ec2")
@@ -136,7 +136,7 @@ def instance(client: Client) -> str:
 def host(
     docker: Docker, image: str, endpoint: str, instance: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
-    """The instance's container, booted, with what the boot's roles would have written."""
+    """The instance's container, booted, with the files that the roles write at boot."""
     docker.ensure_network()
     gateway, port = docker.gateway(), int(endpoint.rpartition(":")[2])
     name = f"dev-agent-{uuid.uuid4().hex[:8]}"
@@ -185,7 +185,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 40) -> Any:
 
 
 def messages(client: Client, group: str, part: str) -> list[dict[str, Any]]:
-    """The events of a log group that have ``part`` in their text."""
+    """The events of a log group that contain ``part``."""
     found = client("logs").filter_log_events(logGroupName=GROUPS[group], limit=10_000)["events"]
     return [event for event in found if part in event["message"]]
 
@@ -205,13 +205,13 @@ def total(client: Client, name: str, statistic: str = "Sum", **dimensions: str) 
     return sum(point[statistic] for point in points) if points else None
 
 
-def test_the_gateways_line_arrives_once_and_counts_once(host: Host, client: Client) -> None:
+def test_a_gateway_log_line_arrives_once_and_counts_once(host: Host, client: Client) -> None:
     wait_for(lambda: host.main_pid())
     wait_for(lambda: listening(host))
     identities = [str(uuid.uuid4()) for _ in range(3)]
     before = total(client, "Requests", AutoScalingGroupName="local") or 0
     assert {host.ask_gateway(identity) for identity in identities} == {"503"}, "the container has no Ollama"
-    for marker in (f"after {uuid.uuid4()}", f"later {uuid.uuid4()}"):  # sent with the lines, and in a round after them
+    for marker in (f"after {uuid.uuid4()}", f"later {uuid.uuid4()}"):  # sent in the same round, and in a later one
         host.run("logger", "-t", "test", marker)
         wait_for(lambda marker=marker: messages(client, "instance", marker))
     for identity in identities:
@@ -230,7 +230,7 @@ def listening(host: Host) -> bool:
 def test_the_journal_and_cloud_inits_output_arrive(host: Host, client: Client) -> None:
     wait_for(lambda: listening(host))
     marker = f"event=probe id={uuid.uuid4()}"
-    wait_for(lambda: "standing in" in host.run("journalctl", "--unit", UNIT, "--output=cat"))
+    wait_for(lambda: "replacing the CloudWatch agent" in host.run("journalctl", "--unit", UNIT, "--output=cat"))
     host.run("logger", "-t", "test", marker)
     (event,) = wait_for(lambda: messages(client, "instance", marker))
     body = json.loads(event["message"])["body"]
@@ -240,7 +240,7 @@ def test_the_journal_and_cloud_inits_output_arrive(host: Host, client: Client) -
 
 
 @pytest.mark.parametrize("name", ["cpu_usage_active", "mem_used_percent", "disk_used_percent"])
-def test_the_hosts_figures_arrive_for_the_group_alone(host: Host, client: Client, name: str) -> None:
+def test_host_metrics_arrive_for_the_group_only(host: Host, client: Client, name: str) -> None:
     value = wait_for(lambda: total(client, name, "Maximum", AutoScalingGroupName=GROUP))
     assert 0 < value <= 100
     listed = client("cloudwatch").list_metrics(MetricName=name)["Metrics"]
@@ -248,21 +248,23 @@ def test_the_hosts_figures_arrive_for_the_group_alone(host: Host, client: Client
 
 
 @pytest.mark.parametrize("name", ["InFlight", "Queued", "Slots", "GpuCount", "GpuErrors"])
-def test_the_units_figures_arrive_for_the_group_and_for_the_instance(host: Host, client: Client, name: str) -> None:
+def test_unit_metrics_arrive_for_the_group_and_for_the_instance(host: Host, client: Client, name: str) -> None:
     for dimensions in ({}, {"InstanceId": host.instance}):
-        told = {"AutoScalingGroupName": GROUP, **dimensions}
-        value = wait_for(lambda told=told: [total(client, name, "Maximum", **told)] != [None])
+        dimension_set = {"AutoScalingGroupName": GROUP, **dimensions}
+        value = wait_for(
+            lambda dimension_set=dimension_set: [total(client, name, "Maximum", **dimension_set)] != [None]
+        )
         assert value
 
 
-def test_no_figure_of_a_gpu_is_made_up(host: Host, client: Client) -> None:
+def test_no_gpu_metrics_are_invented(host: Host, client: Client) -> None:
     wait_for(lambda: total(client, "mem_used_percent", "Maximum", AutoScalingGroupName=GROUP))
     listed = {metric["MetricName"] for metric in client("cloudwatch").list_metrics()["Metrics"]}
     assert not [name for name in listed if name.startswith("nvidia")]
     assert total(client, "GpuCount", "Maximum", AutoScalingGroupName=GROUP) == 0
 
 
-def test_an_alarm_on_what_arrives_reaches_a_subscriber(host: Host, client: Client) -> None:
+def test_an_alarm_on_arriving_metrics_notifies_a_subscriber(host: Host, client: Client) -> None:
     topic = client("sns").create_topic(Name="alarms")["TopicArn"]
     queue = client("sqs").create_queue(QueueName="alarms")["QueueUrl"]
     arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -282,17 +284,17 @@ def test_an_alarm_on_what_arrives_reaches_a_subscriber(host: Host, client: Clien
     )
     wait_for(lambda: listening(host))
 
-    def told() -> Any:
+    def receive() -> Any:
         host.ask_gateway(str(uuid.uuid4()))
         return client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages")
 
-    (received,) = wait_for(told)
+    (received,) = wait_for(receive)
     message = json.loads(json.loads(received["Body"])["Message"])
     assert (message["AlarmName"], message["NewStateValue"]) == ("rejected", "ALARM")
     assert message["Trigger"]["MetricName"] == "Rejected"
 
 
-def test_it_runs_without_rights_and_is_not_started_twice(host: Host, docker: Docker) -> None:
+def test_the_agent_runs_unprivileged_and_is_not_started_twice(host: Host, docker: Docker) -> None:
     pid = wait_for(host.main_pid)
     agent.ensure(host.container, docker)
     assert host.main_pid() == pid
@@ -300,7 +302,7 @@ def test_it_runs_without_rights_and_is_not_started_twice(host: Host, docker: Doc
     assert status["Uid"].split()[0] != "0"
 
 
-def test_killed_it_comes_back_and_sends_nothing_twice(host: Host, client: Client) -> None:
+def test_a_killed_agent_restarts_and_sends_nothing_twice(host: Host, client: Client) -> None:
     wait_for(lambda: messages(client, "instance", "step=learn"))
     pid = wait_for(host.main_pid)
     host.run("kill", "-9", str(pid))
@@ -311,13 +313,13 @@ def test_killed_it_comes_back_and_sends_nothing_twice(host: Host, client: Client
     assert len(messages(client, "instance", "step=learn")) == 1
 
 
-def test_it_follows_a_changed_configuration(host: Host, client: Client) -> None:
+def test_the_agent_reloads_a_changed_configuration(host: Host, client: Client) -> None:
     changed = json.loads(host.run("cat", AGENTS_CONFIGURATION))
     changed["metrics"]["namespace"] = "Changed"
     host.run("sh", "-c", f"cat >{AGENTS_CONFIGURATION}", text=json.dumps(changed))
     wait_for(lambda: client("cloudwatch").list_metrics(Namespace="Changed")["Metrics"])
 
 
-def test_a_container_that_is_not_there_is_an_error(docker: Docker) -> None:
+def test_a_missing_container_is_an_error(docker: Docker) -> None:
     with pytest.raises(UserError):
         agent.ensure(f"dev-agent-{uuid.uuid4().hex}", docker)

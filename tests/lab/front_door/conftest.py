@@ -1,4 +1,4 @@
-"""A load balancer in an embedded AWS of the tests' own, its front door, and two targets in containers."""
+"""A load balancer in a separate embedded AWS, its front door, and two targets in containers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 import pytest
 import requests
 
-from ollama_gpu.aws import Aws
-from ollama_gpu.embedded_aws.process import EmbeddedAws
-from ollama_gpu.lab import authority, front_door, handles, host_settings, images
-from ollama_gpu.lab.docker import LABEL, Docker
-from ollama_gpu.lab.front_door import FrontDoor, FrontDoorView, Ports, TargetHealth
-from ollama_gpu.lab.front_door.view import TargetGroup
-from ollama_gpu.progress import NoProgress
+from ollama_gpu.core.aws import Aws
+from ollama_gpu.environment.embedded_aws import EmbeddedAws
+from ollama_gpu.local.lab import authority, control_client, front_door, host_settings, images
+from ollama_gpu.local.lab.docker import LABEL, Docker
+from ollama_gpu.local.lab.front_door import FrontDoor, FrontDoorView, Ports, TargetHealth
+from ollama_gpu.local.lab.front_door.view import TargetGroup
+from ollama_gpu.terraform.progress import NoProgress
 
 NAME = "ollama-gpu-test-front-door"
 REGION = "us-east-1"
-CHECK_SECONDS = 1  # between two checks, and their timeout: AWS allows no less than 5, and the tests would wait for it
+CHECK_SECONDS = 1  # interval and timeout of checks: AWS allows no less than 5, which would slow the tests down
 
 
 @dataclass
 class Lab:
-    """Everything of one load balancer with two targets; ``instances`` are their ids, ``balancer`` its ARN."""
+    """A load balancer with two targets; ``instances`` are their ids."""
 
     aws: Aws
     docker: Docker
@@ -47,22 +47,22 @@ class Lab:
         return str(self.door.authority.certificate)
 
     def session(self) -> requests.Session:
-        """A new client, with cookies of its own."""
+        """A new client with separate cookies."""
         session = requests.Session()
         session.trust_env = False
         session.verify = self.trust
         return session
 
     def follow(self) -> dict[str, TargetHealth]:
-        """Do what the lab's follower does every other second; returns how each target is found."""
+        """Do one round of the lab's follower, which runs every other second; returns the health of each target."""
         addresses = {each: address for each in self.instances if (address := self._address(each))}
         self.door.reconcile(_quicker(front_door.read(self.aws)), addresses)
         found = self.door.health()
-        handles.say_target_health(self.aws.endpoint or "", [asdict(each) for each in found])
+        control_client.report_target_health(self.aws.endpoint or "", [asdict(each) for each in found])
         return {each.instance_id: each for each in found}
 
     def follow_until(self, condition: Callable[[dict[str, TargetHealth]], Any], seconds: float = 30.0) -> Any:
-        """Follow until the condition holds of what is found; fails the test when the time is over."""
+        """Repeat rounds until the condition holds; fails the test after ``seconds``."""
         deadline = time.monotonic() + seconds
         while not (value := condition(found := self.follow())):
             if time.monotonic() > deadline:
@@ -79,14 +79,14 @@ class Lab:
     def container(self, instance: str) -> str:
         return f"{NAME}-{instance}"
 
-    def said(self) -> dict[str, str]:
-        """What the embedded AWS says of its targets."""
+    def target_states(self) -> dict[str, str]:
+        """The states of the targets in the embedded AWS."""
         answer = self.aws.elbv2.describe_target_health(TargetGroupArn=self.target_group)
         return {each["Target"]["Id"]: each["TargetHealth"]["State"] for each in answer["TargetHealthDescriptions"]}
 
     def start_target(self, instance: str, image: str) -> None:
         state = self.folder / instance
-        self.door.authority.keep(state, (instance,))
+        self.door.authority.ensure_issued(state, (instance,))
         program = Path(__file__).with_name("target.py")
         self.docker.output(
             "run", "--detach", "--name", self.container(instance), f"--label={LABEL}=test", f"--network={NAME}",
@@ -119,7 +119,7 @@ def docker() -> Docker:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     embedded = EmbeddedAws(tmp_path_factory.mktemp("embedded-aws"), REGION)
     endpoint = embedded.start()
-    handles.say_world(endpoint.url, present=True)
+    control_client.set_lab_present(endpoint.url, present=True)
     yield Aws(REGION, endpoint.url)
     embedded.stop()
 
@@ -132,7 +132,7 @@ def lab(aws: Aws, docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> I
         for each in (front_door.IMAGE, images.PYTHON)
     )
     ports = Ports(*_free_ports(2))
-    signer = authority.keep(folder / "authority")
+    signer = authority.ensure(folder / "authority")
     door = FrontDoor(NAME, folder / "door", signer, image, docker, ports, NAME)
     target_group, listener, instances = _fabric(aws)
     made = Lab(aws, docker, door, ports, folder, target_group, listener, instances)
@@ -148,7 +148,7 @@ def lab(aws: Aws, docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def _fabric(aws: Aws) -> tuple[str, str, tuple[str, str]]:
-    """The load balancer as terraform/modules/edge makes it, with two running instances behind it."""
+    """Create the load balancer as terraform/modules/edge does, with two running instances behind it."""
     vpc = aws.ec2.create_vpc(CidrBlock="10.7.0.0/16")["Vpc"]["VpcId"]
     subnets = [
         aws.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.7.{index}.0/24", AvailabilityZone=f"{REGION}{zone}")["Subnet"][

@@ -1,4 +1,4 @@
-"""A target: a small HTTPS server that says who it is, streams, upgrades, and is well or ill as /state/health says."""
+"""A target: a small HTTPS server that returns its name, streams, upgrades, and has the health in /state/health."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
             )
 
     def do_POST(self) -> None:
-        """Take the request, then leave without an answer."""
+        """Read the request, then close the connection without a response."""
         self.rfile.read(int(self.headers["Content-Length"]))
         Handler.dropped += 1
         self.close_connection = True
@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"4\r\nend\n\r\n0\r\n\r\n")
 
     def _echo(self) -> None:
-        """What a WebSocket needs of a load balancer: an upgrade, then bytes both ways."""
+        """Upgrade the connection and echo bytes, as a WebSocket requires of a load balancer."""
         self.send_response(101)
         self.send_header("Upgrade", self.headers["Upgrade"])
         self.send_header("Connection", "Upgrade")

@@ -1,4 +1,4 @@
-"""The front door behaves as the load balancer that the embedded AWS describes, with real targets behind it."""
+"""The front door behaves as the load balancer in the embedded AWS, with real targets behind it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dataclasses import replace
 import pytest
 import requests
 
-from ollama_gpu.errors import UserError
-from ollama_gpu.lab import front_door
-from ollama_gpu.lab.front_door import FrontDoor
+from ollama_gpu.core.errors import UserError
+from ollama_gpu.local.lab import front_door
+from ollama_gpu.local.lab.front_door import FrontDoor
 
 from .conftest import NAME, Lab
 
 
 @pytest.fixture(autouse=True)
 def _healthy(lab: Lab) -> Iterator[None]:
-    """Every test begins with two healthy targets, and none makes the front door start anew."""
+    """Every test starts with two healthy targets, and none restarts the front door."""
     lab.until_healthy()
     began = (lab.docker.container(NAME) or {})["State"]["StartedAt"]
     yield
@@ -30,7 +30,7 @@ def _healthy(lab: Lab) -> Iterator[None]:
 
 
 class Stream:
-    """A stream of about four seconds that runs in the background; ``text`` is what came once it has ended."""
+    """A stream of about four seconds that runs in the background; ``text`` has its lines after the end."""
 
     def __init__(self, lab: Lab) -> None:
         self.session = lab.session()
@@ -46,19 +46,19 @@ class Stream:
         return self.text
 
     def _read(self) -> None:
-        with contextlib.suppress(requests.exceptions.ChunkedEncodingError):  # it was cut
+        with contextlib.suppress(requests.exceptions.ChunkedEncodingError):  # the stream was cut
             for line in self._lines:
                 self.text.append(line.decode())
 
 
-def who(lab: Lab) -> str:
+def target_of_new_client(lab: Lab) -> str:
     """The target that answers a new client."""
     name: str = lab.session().get(f"{lab.url}/", timeout=5).json()["name"]
     return name
 
 
 def add_rule(lab: Lab) -> str:
-    """A rule that refuses a fleet's requests; its ARN."""
+    """Add a rule that refuses a fleet's requests, and return its ARN."""
     made = lab.aws.elbv2.create_rule(
         ListenerArn=lab.listener,
         Priority=7,
@@ -68,17 +68,17 @@ def add_rule(lab: Lab) -> str:
     return made["Rules"][0]["RuleArn"]
 
 
-def test_targets_are_initial_until_a_check_was_good_and_the_embedded_aws_knows_it(lab: Lab) -> None:
-    assert lab.said() == dict.fromkeys(lab.instances, "healthy")
+def test_a_target_is_initial_until_its_first_good_check(lab: Lab) -> None:
+    assert lab.target_states() == dict.fromkeys(lab.instances, "healthy")
     lab.aws.elbv2.deregister_targets(TargetGroupArn=lab.target_group, Targets=[{"Id": lab.instances[1]}])
     lab.follow()
     lab.aws.elbv2.register_targets(TargetGroupArn=lab.target_group, Targets=[{"Id": lab.instances[1]}])
     assert lab.follow()[lab.instances[1]].state == "initial"
-    assert {who(lab) for _ in range(6)} == {lab.instances[0]}
+    assert {target_of_new_client(lab) for _ in range(6)} == {lab.instances[0]}
 
 
-def test_new_clients_are_spread_and_a_cookie_keeps_one_where_it_is(lab: Lab) -> None:
-    assert {who(lab) for _ in range(10)} == {*lab.instances}
+def test_new_clients_are_spread_and_a_cookie_keeps_each_on_its_target(lab: Lab) -> None:
+    assert {target_of_new_client(lab) for _ in range(10)} == {*lab.instances}
     session = lab.session()
     first = session.get(f"{lab.url}/", timeout=5)
     assert "AWSALB=" in first.headers["Set-Cookie"]
@@ -86,20 +86,20 @@ def test_new_clients_are_spread_and_a_cookie_keeps_one_where_it_is(lab: Lab) -> 
     assert {session.get(f"{lab.url}/", timeout=5).json()["name"] for _ in range(10)} == {first.json()["name"]}
 
 
-def test_http_leads_to_the_published_address(lab: Lab) -> None:
+def test_http_redirects_to_the_published_address(lab: Lab) -> None:
     answer = lab.session().get(f"http://127.0.0.1:{lab.ports.http}/c/1?model=a", allow_redirects=False, timeout=5)
     assert (answer.status_code, answer.headers["Location"]) == (301, f"{lab.url}/c/1?model=a")
 
 
-def test_clients_do_not_see_the_health_page(lab: Lab) -> None:
+def test_clients_cannot_see_the_health_page(lab: Lab) -> None:
     for path in ("/healthz", "/healthz/details"):
         answer = lab.session().get(f"{lab.url}{path}", timeout=5)
         assert (answer.status_code, answer.text) == (404, "Not found")
 
 
-def test_targets_learn_who_asked_and_how(lab: Lab) -> None:
-    asked = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "http"}
-    headers = lab.session().get(f"{lab.url}/", headers=asked, timeout=5).json()["headers"]
+def test_targets_get_the_clients_address_and_protocol(lab: Lab) -> None:
+    sent = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "http"}
+    headers = lab.session().get(f"{lab.url}/", headers=sent, timeout=5).json()["headers"]
     before, _, seen = headers["x-forwarded-for"].partition(", ")
     assert before == "192.0.2.7"
     assert socket.inet_aton(seen)
@@ -111,7 +111,7 @@ def test_targets_learn_who_asked_and_how(lab: Lab) -> None:
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "chat.example.org"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_tls_of_today_is_spoken_in_every_name_of_the_certificate(lab: Lab, name: str, version: ssl.TLSVersion) -> None:
+def test_current_tls_works_with_every_name_of_the_certificate(lab: Lab, name: str, version: ssl.TLSVersion) -> None:
     context = ssl.create_default_context(cafile=lab.trust)
     context.minimum_version = context.maximum_version = version
     with (
@@ -156,43 +156,43 @@ def test_an_upgraded_connection_carries_bytes_both_ways(lab: Lab) -> None:
         assert secured.recv(100) == b"there and back"
 
 
-def test_a_request_that_was_sent_is_not_sent_again(lab: Lab) -> None:
+def test_a_request_is_not_retried(lab: Lab) -> None:
     session = lab.session()
-    session.get(f"{lab.url}/", timeout=5)  # the cookie keeps the rest at one target, so that it can be asked
+    session.get(f"{lab.url}/", timeout=5)  # its cookie keeps the other requests on one target, which counts them
     counted = int(session.get(f"{lab.url}/dropped", timeout=5).text)
     others = lab.session().post(f"{lab.url}/", data="x", timeout=5, cookies=session.cookies)
     assert others.status_code == 502
     assert int(session.get(f"{lab.url}/dropped", timeout=5).text) == counted + 1
 
 
-def test_a_killed_target_gets_no_traffic_and_comes_back(lab: Lab) -> None:
+def test_a_killed_target_gets_no_traffic_until_it_recovers(lab: Lab) -> None:
     killed, other = lab.instances
     lab.docker.output("kill", lab.container(killed))
     try:
         found = lab.follow_until(lambda found: found[killed].state == "unhealthy" and found)
         assert found[killed].reason in ("Target.FailedHealthChecks", "Target.Timeout")
         assert found[other].state == "healthy"
-        assert {who(lab) for _ in range(10)} == {other}
-        assert lab.said()[killed] == "unhealthy"
+        assert {target_of_new_client(lab) for _ in range(10)} == {other}
+        assert lab.target_states()[killed] == "unhealthy"
     finally:
         lab.docker.output("start", lab.container(killed))
     lab.until_healthy()
-    assert {who(lab) for _ in range(10)} == {*lab.instances}
+    assert {target_of_new_client(lab) for _ in range(10)} == {*lab.instances}
 
 
-def test_a_target_that_answers_badly_is_unhealthy_for_that_reason(lab: Lab) -> None:
-    ill = lab.instances[1]
-    health = lab.folder / ill / "health"
+def test_a_target_with_a_failing_check_is_unhealthy_with_the_reason(lab: Lab) -> None:
+    failing = lab.instances[1]
+    health = lab.folder / failing / "health"
     health.write_text("503")
     try:
-        found = lab.follow_until(lambda found: found[ill].state == "unhealthy" and found)
-        assert found[ill].reason == "Target.ResponseCodeMismatch"
+        found = lab.follow_until(lambda found: found[failing].state == "unhealthy" and found)
+        assert found[failing].reason == "Target.ResponseCodeMismatch"
     finally:
         health.unlink()
     lab.until_healthy()
 
 
-def test_a_stuck_target_is_unhealthy_and_stays_so_over_a_reload(lab: Lab) -> None:
+def test_a_stuck_target_is_unhealthy_even_after_a_reload(lab: Lab) -> None:
     stuck, other = lab.instances
     lab.docker.output("pause", lab.container(stuck))
     try:
@@ -201,7 +201,7 @@ def test_a_stuck_target_is_unhealthy_and_stays_so_over_a_reload(lab: Lab) -> Non
         rule = add_rule(lab)  # HAProxy reloads for it
         try:
             assert lab.follow()[stuck].state == "unhealthy"
-            assert {who(lab) for _ in range(6)} == {other}
+            assert {target_of_new_client(lab) for _ in range(6)} == {other}
         finally:
             lab.aws.elbv2.delete_rule(RuleArn=rule)
     finally:
@@ -209,7 +209,7 @@ def test_a_stuck_target_is_unhealthy_and_stays_so_over_a_reload(lab: Lab) -> Non
     lab.until_healthy()
 
 
-def test_a_deregistered_target_ends_its_streams_and_gets_nothing_new(lab: Lab) -> None:
+def test_a_deregistered_target_finishes_its_streams_and_gets_no_new_requests(lab: Lab) -> None:
     stream = Stream(lab)
     left, other = stream.target, next(each for each in lab.instances if each != stream.target)
     lab.aws.elbv2.deregister_targets(TargetGroupArn=lab.target_group, Targets=[{"Id": left}])
@@ -218,7 +218,7 @@ def test_a_deregistered_target_ends_its_streams_and_gets_nothing_new(lab: Lab) -
         assert found[left].state == "draining"
         assert stream.session.cookies.get("AWSALB")
         assert stream.session.get(f"{lab.url}/", timeout=5).json()["name"] == other
-        assert {who(lab) for _ in range(6)} == {other}
+        assert {target_of_new_client(lab) for _ in range(6)} == {other}
         text = stream.end()
         assert text[-1] == "end"
         assert set(text[:-1]) == {left}
@@ -228,7 +228,7 @@ def test_a_deregistered_target_ends_its_streams_and_gets_nothing_new(lab: Lab) -
         lab.aws.elbv2.register_targets(TargetGroupArn=lab.target_group, Targets=[{"Id": left}])
 
 
-def test_a_stream_that_outlasts_the_deregistration_delay_is_cut(lab: Lab) -> None:
+def test_a_stream_longer_than_the_deregistration_delay_is_cut(lab: Lab) -> None:
     attributes = [{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}]
     lab.aws.elbv2.modify_target_group_attributes(TargetGroupArn=lab.target_group, Attributes=attributes)  # type: ignore[arg-type]
     stream = Stream(lab)
@@ -245,7 +245,7 @@ def test_a_stream_that_outlasts_the_deregistration_delay_is_cut(lab: Lab) -> Non
         lab.aws.elbv2.register_targets(TargetGroupArn=lab.target_group, Targets=[{"Id": stream.target}])
 
 
-def test_a_new_rule_is_obeyed_at_once_and_no_stream_is_cut_for_it(lab: Lab) -> None:
+def test_a_new_rule_applies_at_once_without_cutting_streams(lab: Lab) -> None:
     stream = Stream(lab)
     rule = add_rule(lab)
     try:
@@ -258,7 +258,7 @@ def test_a_new_rule_is_obeyed_at_once_and_no_stream_is_cut_for_it(lab: Lab) -> N
         lab.aws.elbv2.delete_rule(RuleArn=rule)
 
 
-def test_traffic_is_counted_by_the_target_group(lab: Lab) -> None:
+def test_the_target_groups_metrics_count_the_traffic(lab: Lab) -> None:
     lab.door.metrics()
     session = lab.session()
     for path in ("/", "/", "/healthz"):
@@ -266,16 +266,16 @@ def test_traffic_is_counted_by_the_target_group(lab: Lab) -> None:
     lab.session().post(f"{lab.url}/", data="x", timeout=5)
     seen = list(lab.door.metrics())
     deadline = time.monotonic() + 5
-    while sum(each.requests for each in seen) < 3 and time.monotonic() < deadline:  # one is counted once it has ended
+    while sum(each.requests for each in seen) < 3 and time.monotonic() < deadline:  # a request counts once it ends
         seen += lab.door.metrics()
     assert {each.target_group_arn for each in seen} == {lab.target_group}
-    assert sum(each.requests for each in seen) == 3  # the load balancer answered the health page by itself
+    assert sum(each.requests for each in seen) == 3  # the load balancer itself answered the health page
     assert seen[-1].healthy == 2
     assert sum(each.answered[2] for each in seen) == 2
     assert sum(each.failed[5] for each in seen) == 1
 
 
-def test_a_taken_port_is_named_with_the_way_out(lab: Lab) -> None:
+def test_a_port_in_use_is_reported_with_the_remedy(lab: Lab) -> None:
     other = FrontDoor(
         f"{NAME}-2", lab.folder / "other", lab.door.authority, lab.door.image, lab.docker, lab.ports, NAME
     )

@@ -1,4 +1,4 @@
-"""An embedded AWS of the tests' own, and the instances of an environment that nobody else has."""
+"""A separate embedded AWS with the instances of a separate environment."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ollama_gpu import contract, paths
-from ollama_gpu.aws import Aws
-from ollama_gpu.embedded_aws.process import EmbeddedAws
-from ollama_gpu.images import CONTAINER_TAG
-from ollama_gpu.lab import handles, handover, places
-from ollama_gpu.lab.docker import Docker
-from ollama_gpu.lab.forward import Forward
-from ollama_gpu.lab.instances.containers import Containers, Settings
-from ollama_gpu.lab.instances.credentials import Credentials
-from ollama_gpu.lab.instances.view import Instance, View
+from ollama_gpu.core import contract, paths
+from ollama_gpu.core.aws import Aws
+from ollama_gpu.environment.embedded_aws import EmbeddedAws
+from ollama_gpu.environment.images import CONTAINER_TAG
+from ollama_gpu.local.lab import control_client, locations, variables_file
+from ollama_gpu.local.lab.docker import Docker
+from ollama_gpu.local.lab.forward import Forward
+from ollama_gpu.local.lab.instances.containers import Containers, Settings
+from ollama_gpu.local.lab.instances.credentials import Credentials
+from ollama_gpu.local.lab.instances.view import Instance, View
 
 REGION = "us-east-1"
 ENVIRONMENT = "local"
@@ -34,7 +34,7 @@ CONTRACT = contract.load(paths.locate().contract)
 
 @dataclass
 class Bench:
-    """The lab's instances on their own: what the follower does in a round, `look` does here."""
+    """The lab's instances without the follower: `look` does one of its rounds."""
 
     aws: Aws
     settings: Settings
@@ -45,11 +45,11 @@ class Bench:
         self.containers = Containers(self.docker, self.settings, Credentials(self.aws))
 
     def look(self) -> dict[str, str]:
-        """One round; the addresses of those that run."""
+        """Do one round; returns the addresses of running instances."""
         return self.containers.reconcile(self.view.read())
 
     def look_until(self, condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-        """Round after round until the condition is true; fails the test when time is over."""
+        """Repeat rounds until the condition is true; fails the test after ``seconds``."""
         deadline = time.monotonic() + seconds
         while True:
             self.look()
@@ -62,7 +62,7 @@ class Bench:
         return next(each for each in self.view.read() if each.identifier == identifier)
 
     def launch(self, user_data: str = "", image: str = "", **more: Any) -> str:
-        """An instance of the environment, by EC2's API; without ``image`` of a stock one."""
+        """Launch an instance of the environment through EC2's API; without ``image``, of the stock image."""
         tags = [
             {"Key": CONTRACT.tags["project"], "Value": CONTRACT.project},
             {"Key": CONTRACT.tags["environment"], "Value": ENVIRONMENT},
@@ -76,7 +76,7 @@ class Bench:
         return str(answer["Instances"][0]["InstanceId"])
 
     def image(self, name: str, container: str = "") -> str:
-        """An AMI, that of a container image or a stock one."""
+        """The id of an AMI: of a container image, or a stock image."""
         found = self.aws.ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [name]}])["Images"]
         if found:
             return str(found[0]["ImageId"])
@@ -86,7 +86,7 @@ class Bench:
         return str(identifier)
 
     def profile(self, name: str) -> str:
-        """An instance profile with a role of the same name that may do anything; returns its ARN."""
+        """Create an instance profile with a role of the same name that allows everything; returns its ARN."""
         iam = self.aws.client("iam")
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_trust("ec2.amazonaws.com")))
         allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -99,16 +99,16 @@ class Bench:
         self.aws.ec2.terminate_instances(InstanceIds=list(identifiers))
 
     def inside(self, identifier: str, script: str, check: bool = True) -> str:
-        """What a shell script prints in an instance."""
+        """Return the output of a shell script in an instance."""
         command = ["docker", "exec", self.settings.container(identifier), "bash", "-c", script]
         return subprocess.run(command, capture_output=True, text=True, check=check).stdout.strip()
 
     def imds(self, identifier: str, path: str) -> str:
-        """What the metadata service answers in an instance, by version 2; curl's ``000`` when it does not."""
+        """Query the metadata service (version 2) in an instance; returns ``000`` from curl if it does not respond."""
         return self.inside(identifier, f'{TOKEN}; curl -s -H "$T" http://169.254.169.254/latest/{path}', check=False)
 
     def names(self) -> set[str]:
-        """Every container that is there, running or not."""
+        """The names of all containers, running or not."""
         listed = self.docker.output(
             "ps", "--all", "--format", "{{.Names}}", "--filter", f"name=^{self.settings.prefix}-"
         )
@@ -128,7 +128,7 @@ TOKEN = (
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    made = handover.read(places.locate(paths.locate()).handover)
+    made = variables_file.read(locations.locate(paths.locate()).variables_file)
     docker = Docker()
     if shutil.which("docker") is None or docker.version() is None:
         pytest.skip("needs a container engine")
@@ -138,7 +138,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     docker.ensure_network()
     server = EmbeddedAws(tmp_path_factory.mktemp("embedded-aws"), REGION)
     url = server.start().url
-    handles.say_world(url, present=True)
+    control_client.set_lab_present(url, present=True)
     port = urlsplit(url).port or 0
     gateway = docker.gateway()
     prefix = f"ollama-gpu-test-{uuid.uuid4().hex[:8]}"
@@ -154,5 +154,5 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def encoded(script: str) -> str:
-    """User data as a launch template takes it; run_instances encodes by itself."""
+    """Encode user data as a launch template needs it; run_instances encodes it itself."""
     return base64.b64encode(script.encode()).decode()

@@ -1,4 +1,4 @@
-"""Instances of the embedded AWS are containers: they come, serve their metadata, run their user data, and go."""
+"""Instances of the embedded AWS are containers: they start, serve metadata, run their user data, and are removed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import boto3
 import pytest
 
-from ollama_gpu.lab.instances import events
-from ollama_gpu.lab.instances.containers import Containers
-from ollama_gpu.lab.instances.credentials import Credentials
+from ollama_gpu.local.lab.instances import events
+from ollama_gpu.local.lab.instances.containers import Containers
+from ollama_gpu.local.lab.instances.credentials import Credentials
 
 from .conftest import REGION, TOKEN, Bench, encoded
 
@@ -22,10 +22,10 @@ USER_DATA = f"""#!/bin/bash
 {TOKEN}
 echo "$(date +%s) $(curl -s -H "$T" http://169.254.169.254/latest/meta-data/instance-id)" >> /var/lib/user-data-ran
 """
-# said by systemd's stop of a service, and by nothing that a kill lets happen
-LAST_WORDS = """#!/bin/bash
-systemd-run --unit=last-words --remain-after-exit \\
-  --property='ExecStop=/bin/sh -c "sleep 1; echo its last words >> /var/log/cloud-init-output.log"' /bin/true
+# written when systemd stops the service, and never after a kill
+STOP_SERVICE = """#!/bin/bash
+systemd-run --unit=on-stop --remain-after-exit \\
+  --property='ExecStop=/bin/sh -c "sleep 1; echo stopped cleanly >> /var/log/cloud-init-output.log"' /bin/true
 """
 BOOT_SECONDS = 90.0
 SHUTDOWN_SECONDS = 75.0
@@ -33,7 +33,7 @@ SHUTDOWN_SECONDS = 75.0
 
 @pytest.fixture(scope="module")
 def instance(bench: Bench) -> Iterator[str]:
-    """A running instance with a role, whose user data has been run."""
+    """A running instance with a role, whose user data has run."""
     profile = bench.profile("inference")
     identifier = bench.launch(USER_DATA, IamInstanceProfile={"Arn": profile})
     bench.look()
@@ -42,7 +42,7 @@ def instance(bench: Bench) -> Iterator[str]:
     bench.look()
 
 
-def test_user_data_is_run_once_by_cloud_init_which_knows_the_instance(bench: Bench, instance: str) -> None:
+def test_cloud_init_runs_user_data_once_and_detects_ec2(bench: Bench, instance: str) -> None:
     began = time.monotonic()
     bench.look_until(
         lambda: "done" in bench.inside(instance, "cloud-init status", check=False), "cloud-init", BOOT_SECONDS
@@ -56,7 +56,7 @@ def test_user_data_is_run_once_by_cloud_init_which_knows_the_instance(bench: Ben
     assert bench.inside(instance, "systemctl --failed --no-legend") == ""
 
 
-def test_metadata_needs_a_token_and_says_what_ec2_says(bench: Bench, instance: str) -> None:
+def test_metadata_needs_a_token_and_matches_ec2(bench: Bench, instance: str) -> None:
     status = "curl -s -o /dev/null -w '%{http_code}' http://169.254.169.254/latest/meta-data/instance-id"
     assert bench.inside(instance, status) == "401"
     assert bench.inside(instance, f"{status} -H 'X-aws-ec2-metadata-token: made-up'") == "401"
@@ -74,7 +74,7 @@ def test_metadata_needs_a_token_and_says_what_ec2_says(bench: Bench, instance: s
         assert bench.imds(instance, f"meta-data/{absent}") == ""
 
 
-def test_its_credentials_are_those_of_its_role_and_stand_in_no_inspection(bench: Bench, instance: str) -> None:
+def test_role_credentials_work_and_are_in_no_container_description(bench: Bench, instance: str) -> None:
     role = bench.imds(instance, "meta-data/iam/security-credentials/")
     assert role == "inference"
     keys = json.loads(bench.imds(instance, f"meta-data/iam/security-credentials/{role}"))
@@ -89,20 +89,20 @@ def test_its_credentials_are_those_of_its_role_and_stand_in_no_inspection(bench:
         assert keys["Token"] not in seen
 
 
-def test_it_reaches_the_embedded_aws_by_a_name_of_one_label(bench: Bench, instance: str) -> None:
+def test_the_embedded_aws_is_reachable_by_a_short_name(bench: Bench, instance: str) -> None:
     port = str(bench.aws.endpoint).rsplit(":", 1)[1]
     code = bench.inside(instance, f"curl -s -o /dev/null -w '%{{http_code}}' http://aws:{port}/ollama-gpu/nothing")
     assert code != "000"
 
 
-def test_a_follower_that_begins_anew_touches_nothing_that_runs(bench: Bench, instance: str) -> None:
+def test_a_restarted_follower_does_not_touch_running_instances(bench: Bench, instance: str) -> None:
     name = bench.settings.container(instance)
     before = bench.docker.container(name)
     again = Containers(bench.docker, bench.settings, Credentials(bench.aws))
     assert instance in again.reconcile(bench.view.read())
     began = time.monotonic()
     bench.look()
-    print(f"a look at what is as it should be takes {time.monotonic() - began:.2f} s")
+    print(f"a round without changes takes {time.monotonic() - began:.2f} s")
     after = bench.docker.container(name)
     assert before
     assert after
@@ -110,25 +110,25 @@ def test_a_follower_that_begins_anew_touches_nothing_that_runs(bench: Bench, ins
     assert bench.imds(instance, "meta-data/instance-id") == instance
 
 
-def test_notices_come_and_go_without_a_restart(bench: Bench, instance: str) -> None:
-    keeper = bench.settings.metadata_container(instance)
+def test_notices_appear_and_disappear_without_a_restart(bench: Bench, instance: str) -> None:
+    metadata = bench.settings.metadata_container(instance)
     token = bench.inside(instance, f"{TOKEN}; echo $T")
-    end = events.spot_notice(bench.docker, keeper)
+    end = events.spot_notice(bench.docker, metadata)
     bench.look()
-    asked = f"curl -s -H '{token}' http://169.254.169.254/latest/meta-data"
-    action = json.loads(bench.inside(instance, f"{asked}/spot/instance-action"))
+    curl = f"curl -s -H '{token}' http://169.254.169.254/latest/meta-data"
+    action = json.loads(bench.inside(instance, f"{curl}/spot/instance-action"))
     assert action == {"action": "terminate", "time": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    assert "noticeTime" in bench.inside(instance, f"{asked}/events/recommendations/rebalance")
-    events.withdraw(bench.docker, keeper)
+    assert "noticeTime" in bench.inside(instance, f"{curl}/events/recommendations/rebalance")
+    events.withdraw(bench.docker, metadata)
     assert bench.imds(instance, "meta-data/spot/instance-action") == ""
-    events.rebalance(bench.docker, keeper)
+    events.rebalance(bench.docker, metadata)
     assert bench.imds(instance, "meta-data/spot/instance-action") == ""
     assert "noticeTime" in bench.imds(instance, "meta-data/events/recommendations/rebalance")
-    events.withdraw(bench.docker, keeper)
+    events.withdraw(bench.docker, metadata)
 
 
-def test_terminated_by_ec2_it_goes_with_its_volumes_and_the_others_stay(bench: Bench, instance: str) -> None:
-    other = bench.launch(LAST_WORDS)
+def test_a_terminated_instance_is_removed_with_its_volumes_and_no_other(bench: Bench, instance: str) -> None:
+    other = bench.launch(STOP_SERVICE)
     assert set(bench.look()) == {instance, other}
     bench.look_until(
         lambda: "done" in bench.inside(other, "cloud-init status", check=False), "cloud-init", BOOT_SECONDS
@@ -139,16 +139,16 @@ def test_terminated_by_ec2_it_goes_with_its_volumes_and_the_others_stay(bench: B
     bench.terminate(other)
     began = time.monotonic()
     assert set(bench.look()) == {instance}
-    assert time.monotonic() - began < 2, "a look waits for the shutdown"
+    assert time.monotonic() - began < 2, "the round waits for the shutdown"
     bench.look_until(lambda: not any(other in name for name in bench.names()), "the removal", SHUTDOWN_SECONDS)
     print(f"removed in {time.monotonic() - began:.1f} s")
     assert not set(volumes) & set(bench.docker.output("volume", "ls", "--quiet").split())
     assert bench.settings.consoles
-    assert "its last words" in (bench.settings.consoles / f"{other}.log").read_text()
+    assert "stopped cleanly" in (bench.settings.consoles / f"{other}.log").read_text()
 
 
 @pytest.mark.parametrize("how", [("kill",), ("rm", "--force", "--volumes")])
-def test_a_container_that_somebody_ends_is_not_started_again(bench: Bench, instance: str, how: tuple[str, ...]) -> None:
+def test_a_container_ended_by_hand_is_not_restarted(bench: Bench, instance: str, how: tuple[str, ...]) -> None:
     victim = bench.launch()
     assert victim in bench.look()
     bench.docker.output(*how, bench.settings.container(victim))
@@ -159,7 +159,7 @@ def test_a_container_that_somebody_ends_is_not_started_again(bench: Bench, insta
     bench.look_until(lambda: not any(victim in name for name in bench.names()), "the removal", SHUTDOWN_SECONDS)
 
 
-def test_one_that_cannot_start_is_said_once_and_holds_up_nobody(
+def test_an_instance_that_cannot_start_is_logged_once_and_blocks_no_other(
     bench: Bench, instance: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = bench.launch(image=bench.image("gone", "ollama-gpu/host:gone"))
@@ -167,15 +167,15 @@ def test_one_that_cannot_start_is_said_once_and_holds_up_nobody(
     with caplog.at_level(logging.ERROR):
         assert set(bench.look()) == {instance, sound}
         assert set(bench.look()) == {instance, sound}
-    said = [record.getMessage() for record in caplog.records if broken in record.getMessage()]
-    assert len(said) == 1
-    assert "ollama-gpu/host:gone" in said[0]
+    logged = [record.getMessage() for record in caplog.records if broken in record.getMessage()]
+    assert len(logged) == 1
+    assert "ollama-gpu/host:gone" in logged[0]
     assert not any(broken in name for name in bench.names())
     bench.terminate(broken, sound)
     bench.look()
 
 
-def test_an_instance_that_its_group_ends_hears_so_from_its_metadata(bench: Bench) -> None:
+def test_a_group_announces_a_termination_in_the_metadata(bench: Bench) -> None:
     aws = bench.aws
     data: Any = {
         "ImageId": bench.image("stock"),
@@ -218,7 +218,7 @@ def test_an_instance_that_its_group_ends_hears_so_from_its_metadata(bench: Bench
     bench.look_until(lambda: not any(identifier in name for name in bench.names()), "the removal", SHUTDOWN_SECONDS)
 
 
-def test_only_the_environments_own_instances_count(bench: Bench, instance: str) -> None:
+def test_instances_of_other_environments_are_ignored(bench: Bench, instance: str) -> None:
     settings = replace(bench.settings, prefix=f"{bench.settings.prefix}x")
     assert Containers(bench.docker, settings, Credentials(bench.aws)).reconcile([]) == {}
     assert bench.docker.running(bench.settings.container(instance))

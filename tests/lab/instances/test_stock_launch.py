@@ -1,6 +1,6 @@
-"""A stock image becomes a serving host by user data alone: Terraform's own, the release, the roles, real stores.
+"""A stock image becomes a serving host through user data only: Terraform's own, the release, the roles, real stores.
 
-Nothing configures the instance but what EC2 would give it. Bounded: a launch takes minutes on two cores.
+Nothing else configures the instance than what EC2 provides. A time limit applies: a launch takes minutes on two cores.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from typing import Any
 
 import pytest
 
-from ollama_gpu import collection, environments, models, paths, releases, role_variables
-from ollama_gpu.context import Context
-from ollama_gpu.lab import data, handover, places
-from ollama_gpu.lab.supplies import model
-from ollama_gpu.progress import NoProgress
+from ollama_gpu.core import collection, paths
+from ollama_gpu.environment import role_variables, settings
+from ollama_gpu.environment.context import Context
+from ollama_gpu.local.lab import data, locations, variables_file
+from ollama_gpu.local.lab.supplies import model
+from ollama_gpu.models import model_set
+from ollama_gpu.models import serving as serving_settings
+from ollama_gpu.releases import release
+from ollama_gpu.terraform.progress import NoProgress
 
 from .conftest import CONTRACT, ENVIRONMENT, REGION, Bench
+
+pytestmark = pytest.mark.nightly
 
 WHERE = paths.locate()
 LAUNCH_SECONDS = 1500.0
@@ -34,7 +40,7 @@ PROGRAM = collection.source(WHERE.repository) / "roles" / "boot" / "files" / "ol
 
 @dataclass(frozen=True)
 class Launched:
-    """``timeline`` is what the boot program wrote down; ``states`` the group's lifecycle states that were seen."""
+    """``timeline``: the boot program's record; ``states``: the observed lifecycle states of the group."""
 
     instance: str
     states: list[str]
@@ -49,7 +55,7 @@ SECRETS = data.DataSecrets("ollama_gpu_admin", "a-masters-password", "a-token-fo
 def stores(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[data.DataTier]:
     name = f"{bench.settings.prefix}-data"
     folder = tmp_path_factory.mktemp("stores")
-    image = handover.read(places.locate(WHERE).handover)["lab_data_image"]
+    image = variables_file.read(locations.locate(WHERE).variables_file)["lab_data_image"]
     names = (f"database.{bench.settings.prefix}", f"cache.{bench.settings.prefix}")
     try:
         yield data.start(name, names, SECRETS, folder, image, bench.docker, NoProgress())
@@ -59,7 +65,7 @@ def stores(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 
 @pytest.fixture(scope="module")
 def launched(bench: Bench, stores: data.DataTier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """An instance that a group launched of the stock image, in service or given up."""
+    """An instance of the stock image launched by a group, in service or abandoned."""
     digest = publish(bench, stores, tmp_path_factory.mktemp("release"))
     aws = bench.aws
     template: Any = {
@@ -87,19 +93,19 @@ def launched(bench: Bench, stores: data.DataTier, tmp_path_factory: pytest.TempP
 
 
 def publish(bench: Bench, stores: data.DataTier, folder: Path) -> str:
-    """What bootstrap, Terraform and the driver leave in the account; returns the digest of the release's collection."""
-    aws, environment = bench.aws, environments.load(WHERE, ENVIRONMENT)
+    """Create what bootstrap, Terraform and the driver create in an account; returns the release's collection digest."""
+    aws, environment = bench.aws, settings.load(WHERE, ENVIRONMENT)
     bucket, uploads = CONTRACT.artifact_bucket(aws.identity.account, REGION), "stock-launch-uploads"
     for name in (bucket, uploads):
         aws.s3.create_bucket(Bucket=name)
     archive = collection.build(WHERE.repository, folder)
     context = Context(WHERE, environment, CONTRACT, aws, {}, ())
-    releases.publish(context, releases.Release(RELEASE, archive.sha256, "none", archive.path))
+    release.publish(context, release.Release(RELEASE, archive.sha256, "none", archive.path))
     variables = role_variables.read(WHERE, environment)
-    store = model.find(places.locate(WHERE).cache)
-    assert store, "the lab's model has not been made"
-    serving = role_variables.serving(WHERE, environment)
-    models.ModelSet(environment, CONTRACT, aws, serving, models.store(store.folder)).publish(variables["lab_models"])
+    store = model.find(locations.locate(WHERE).cache)
+    assert store, "the lab's model does not exist"
+    serving = serving_settings.read(WHERE, environment)
+    model_set.ModelSet(context, serving, model_set.store(store.folder)).publish(variables["lab_models"])
     secrets = {
         "administrator": json.dumps({"email": "administrator@ollama-gpu.test", "password": "a long password"}),
         "cache": json.dumps({"auth_token": SECRETS.cache_token}),
@@ -128,7 +134,7 @@ def publish(bench: Bench, stores: data.DataTier, folder: Path) -> str:
 
 
 def user_data(bench: Bench, stores: data.DataTier, digest: str) -> str:
-    """The launch template's, as `user_data.tf` makes it; Terraform's plan tests hold the description's form."""
+    """The launch template's user data as in `user_data.tf`; Terraform's plan tests check the description's form."""
     port = str(bench.aws.endpoint).rsplit(":", 1)[1]
     description = {
         "artifact_bucket": CONTRACT.artifact_bucket(bench.aws.identity.account, REGION),
@@ -145,7 +151,7 @@ def user_data(bench: Bench, stores: data.DataTier, digest: str) -> str:
         "region": REGION,
         "release": RELEASE,
         "variables": {
-            **role_variables.read(WHERE, environments.load(WHERE, ENVIRONMENT)),
+            **role_variables.read(WHERE, settings.load(WHERE, ENVIRONMENT)),
             "boot_store_authorities": stores.authority.read_text(encoding="utf-8"),
         },
     }
@@ -163,7 +169,7 @@ def user_data(bench: Bench, stores: data.DataTier, digest: str) -> str:
 
 
 def wait(bench: Bench) -> Launched:
-    """The follower's rounds until the group has taken the instance or has given it up."""
+    """Do the follower's rounds until the group has accepted or abandoned the instance."""
     identifier, states = "", list[str]()
     deadline = time.monotonic() + LAUNCH_SECONDS
     while time.monotonic() < deadline:
@@ -179,7 +185,7 @@ def wait(bench: Bench) -> Launched:
         time.sleep(2)
     assert bench.settings.consoles
     console = bench.settings.consoles / f"{identifier}.log"
-    if identifier and identifier not in there:  # one that was given up is shut down, and leaves its console
+    if identifier and identifier not in there:  # an abandoned instance is shut down, and leaves its console log
         bench.look_until(lambda: not any(identifier in name for name in bench.names()), "the removal", 90)
         return Launched(identifier, states, {}, console.read_text(encoding="utf-8", errors="replace"))
     timeline = bench.inside(identifier, "cat /var/lib/ollama-gpu/boot/timeline.json", check=False)
@@ -187,25 +193,25 @@ def wait(bench: Bench) -> Launched:
     return Launched(identifier, states, json.loads(timeline or "{}"), log)
 
 
-def test_the_group_takes_the_instance_because_it_says_so_itself(bench: Bench, launched: Launched) -> None:
+def test_the_instance_completes_the_groups_launch_hook_itself(bench: Bench, launched: Launched) -> None:
     for step in launched.timeline.get("steps", []):
         print(f"{step['seconds']:7.1f} s  {step['result']:8} {step['step']} {step['cause']}")
-    print(f"{launched.timeline.get('seconds')} s in all")
+    print(f"{launched.timeline.get('seconds')} s in total")
     assert launched.states[-1] == "InService", launched.log[-6000:]
     assert launched.timeline["result"] == "ok"
     assert launched.timeline["release"] == RELEASE
-    assert f"told the group {GROUP}: CONTINUE" in launched.log
-    assert any(step["step"].endswith("install") for step in launched.timeline["steps"]), "not the whole play ran"
+    assert f"reported to the group {GROUP}: CONTINUE" in launched.log
+    assert any(step["step"].endswith("install") for step in launched.timeline["steps"]), "incomplete play"
 
 
 def test_it_serves_at_its_front_door(bench: Bench, launched: Launched) -> None:
     address = bench.look()[launched.instance]
     port = CONTRACT.ports["front_door"]
-    asked = f"curl -sk -o /dev/null -w '%{{http_code}}' https://{address}:{port}{CONTRACT.health['instance']}"
-    assert bench.inside(launched.instance, asked) == "200"
+    curl = f"curl -sk -o /dev/null -w '%{{http_code}}' https://{address}:{port}{CONTRACT.health['instance']}"
+    assert bench.inside(launched.instance, curl) == "200"
 
 
-def test_no_secret_is_in_its_log_or_its_user_data(bench: Bench, launched: Launched) -> None:
+def test_no_secret_is_in_its_logs_or_user_data(bench: Bench, launched: Launched) -> None:
     places_to_look = {
         "user data": bench.imds(launched.instance, "user-data"),
         "console": launched.log,

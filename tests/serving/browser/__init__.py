@@ -1,1 +1,1 @@
-"""A real browser in a container of its own: Chromium, steered by Playwright."""
+"""A real browser in a separate container: Chromium, controlled by Playwright."""

@@ -1,23 +1,23 @@
-"""What the browser runs in: Debian's Chromium and what Playwright needs, made by the lab when a test first wants it.
+"""The browser's container image: Debian's Chromium and Playwright's requirements, built when a test first needs it.
 
-Playwright's own browsers are in no package registry, so Debian's is used; Playwright itself is one wheel for every
-Python, and Debian has the one module that it depends on. Nothing of it is a part of what `make deploy ENV=local` makes.
+Playwright's own browsers are in no package registry, so Debian's is used. Playwright itself is one wheel for every
+Python, and Debian packages the one module that it depends on. `make deploy ENV=local` builds none of this.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ollama_gpu.lab import host_settings, images, packages, recipe
-from ollama_gpu.lab.docker import Docker
-from ollama_gpu.lab.places import Places
-from ollama_gpu.progress import ProgressView
+from ollama_gpu.local.lab import build_cache, host_settings, images, packages
+from ollama_gpu.local.lab.docker import Docker
+from ollama_gpu.local.lab.locations import Locations
+from ollama_gpu.terraform.progress import ProgressView
 
 IMAGE = images.Image(
     "browser",
     (
         *("ca-certificates", "chromium", "fonts-dejavu-core", "fonts-noto-color-emoji", "python3", "python3-greenlet"),
-        "libnss3-tools",  # certutil: Chromium trusts what its NSS database says
+        "libnss3-tools",  # certutil: Chromium trusts the certificates in its NSS database
         "libatomic1",  # Playwright's driver is a Node.js that needs it
     ),
     suite="trixie",
@@ -31,12 +31,12 @@ _PLAYWRIGHT = {
 }
 
 
-def ensure(places: Places, docker: Docker, view: ProgressView) -> tuple[str, Path]:
-    """The image's reference, and the folder with Playwright in it; both are made when they are not there."""
-    with recipe.exclusive(places.cache):
-        reference = images.ensure(IMAGE, host_settings.read(), docker, places.logs, view, force=False)
-        folder = places.cache / "playwright" / recipe.key(_PLAYWRIGHT)
+def ensure(locations: Locations, docker: Docker, view: ProgressView) -> tuple[str, Path]:
+    """Return the image's reference and the folder with Playwright; build them if they do not exist."""
+    with build_cache.locked(locations.cache):
+        reference = images.ensure(IMAGE, host_settings.read(), docker, locations.logs, view, force=False)
+        folder = locations.cache / "playwright" / build_cache.key(_PLAYWRIGHT)
         if not folder.is_dir():
-            with recipe.making(folder) as partial:
-                packages.fetch(_PLAYWRIGHT, partial, places.logs / "playwright.log", view)
+            with build_cache.atomic_folder(folder) as partial:
+                packages.fetch(_PLAYWRIGHT, partial, locations.logs / "playwright.log", view)
     return reference, folder

@@ -1,6 +1,6 @@
-"""Open WebUI's pages as a person uses them (0.12): what is clicked and typed, and what is then seen.
+"""Open WebUI's pages (0.12) as a user operates them: clicks, input, and expected elements.
 
-Runs inside the browser's container, where this folder is all there is of the repository.
+Runs inside the browser's container, where this folder is the only part of the repository.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
-ANSWER_MS = 120_000  # a small model without a GPU, beside everything else on two cores
+ANSWER_MS = 120_000  # a small model without a GPU, next to other load on two cores
 
-# Every change of the last answer's text: milliseconds since the question, the text by then and how long it is.
+# Records every change of the last answer's text: milliseconds since the question, the text and its length.
 _WATCH = """() => {
     const began = performance.now();
     window.growth = [];
@@ -34,7 +34,7 @@ class Account:
 
 
 def sign_in(page: Page, address: str, account: Account) -> None:
-    """From the address that people are given to the page for chats."""
+    """Sign in at the public address and wait for the chat page."""
     page.goto(address)
     page.locator("#email").fill(account.email)
     page.locator("#password").fill(account.password)
@@ -43,13 +43,13 @@ def sign_in(page: Page, address: str, account: Account) -> None:
 
 
 def news_are_closed(page: Page) -> None:
-    """Whenever the dialog with a new version's news comes up, close it as people do: an administrator sees it once."""
+    """Close the dialog with a new version's news whenever it appears, as users do; an administrator sees it once."""
     news = page.get_by_role("button", name="Okay, Let's Go!")
     page.add_locator_handler(news, lambda button: button.click())
 
 
 def add_user(page: Page, address: str, account: Account) -> None:
-    """An administrator adds an account; the list then has it."""
+    """Add an account as an administrator, and check that the list shows it."""
     page.goto(f"{address}/admin/users/overview")
     page.get_by_role("button", name="Add User").click()
     form = page.locator("form").filter(has=page.get_by_role("combobox", name="Role"))
@@ -62,9 +62,9 @@ def add_user(page: Page, address: str, account: Account) -> None:
 
 
 def ask(page: Page, question: str) -> dict[str, Any]:
-    """Type a question, send it and watch the answer until it is whole.
+    """Type a question, send it and watch the answer until it is complete.
 
-    Returns the answer's text and its growth: at how many milliseconds it was which text, how many characters long.
+    Returns the answer's text and its growth: milliseconds, text and length at each change.
     """
     before = answers(page).count()
     page.locator("#chat-input").click()
@@ -77,7 +77,7 @@ def ask(page: Page, question: str) -> dict[str, Any]:
 
 
 def attach(page: Page, name: str, text: str) -> None:
-    """Put a document to the next question; returns when it has been taken in."""
+    """Attach a document to the next question; returns when Open WebUI has processed it."""
     with page.expect_response(lambda answer: "/process/status" in answer.url, timeout=ANSWER_MS):
         page.locator("input[type=file]:not([accept]):not([capture])").first.set_input_files(
             {"name": name, "mimeType": "text/plain", "buffer": text.encode()}
@@ -86,14 +86,14 @@ def attach(page: Page, name: str, text: str) -> None:
 
 
 def open_chat(page: Page, chat: str) -> None:
-    """Open an earlier chat, by its id, from the list at the side."""
+    """Open an earlier chat by its id from the sidebar."""
     page.get_by_role("button", name="Open Sidebar").first.click()
     page.locator(f"a[href='/c/{chat}']").first.click()
     page.wait_for_url(f"**/c/{chat}")
 
 
 def messages(page: Page, chat: str) -> list[dict[str, Any]]:
-    """A chat as it is kept, asked for with the page's own session: errors and sources of an answer stand there."""
+    """The stored messages of a chat, fetched with the page's session: they hold an answer's errors and sources."""
     kept = page.evaluate(
         """async (id) => (await fetch(`/api/v1/chats/${id}`,
             {headers: {Authorization: `Bearer ${localStorage.token}`}})).json()""",

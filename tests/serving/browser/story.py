@@ -1,8 +1,8 @@
-"""An administrator and a user before a real browser; says what they saw in a report that the tests judge.
+"""An administrator and a user in a real browser; writes a report that the tests check.
 
     story.py REPORT-FOLDER < {"url", "leads_to", "administrator": {...}, "user": {...}, "question", "document": {...}}
 
-Runs inside the browser's container. What goes wrong ends it with a picture of the page and Playwright's words.
+Runs inside the browser's container. An error ends it with a screenshot of the page and Playwright's message.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from urllib.parse import urlsplit
 import pages
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect, sync_playwright
 
-WAIT_MS = 30_000
+WAIT_MS = 30_000  # a process that has just started is slow at its first page
 SIZE = {"width": 1280, "height": 800}
-SERVER = "AWSALB"  # the load balancer's cookie: which instance this browser belongs to
+SERVER = "AWSALB"  # the load balancer's cookie: it identifies the instance that serves this browser
 
 
 class Story:
-    """``told`` is what the browser was given, ``seen`` what is reported."""
+    """``inputs`` is the input, ``seen`` the report."""
 
-    def __init__(self, browser: Browser, folder: Path, told: dict[str, Any]) -> None:
-        self._browser, self._folder, self._told = browser, folder, told
-        self._url: str = told["url"]
-        self._user = pages.Account(**told["user"])
+    def __init__(self, browser: Browser, folder: Path, inputs: dict[str, Any]) -> None:
+        self._browser, self._folder, self._inputs = browser, folder, inputs
+        self._url: str = inputs["url"]
+        self._user = pages.Account(**inputs["user"])
         self.seen: dict[str, Any] = {"console": [], "failures": [], "seconds": {}}
 
-    def tell(self) -> None:
+    def run(self) -> None:
         with self._step("administrator"), self._visitor() as page:
             self._administrator(page)
         with self._visitor() as page:
@@ -41,21 +41,21 @@ class Story:
                 self._chat(page)
             with self._step("document"):
                 self._document(page)
-        with self._step("elsewhere"), self._visitor() as page:
-            self._elsewhere(page)
+        with self._step("other instance"), self._visitor() as page:
+            self._other_instance(page)
 
     def _administrator(self, page: Page) -> None:
         page.goto(self._url)
         expect(page.get_by_role("button", name="Sign in")).to_be_visible()
         self.seen["sign_up_buttons"] = page.get_by_text("Sign up").count()
         self._picture(page, "sign-in")
-        pages.sign_in(page, self._url, pages.Account(**self._told["administrator"]))
+        pages.sign_in(page, self._url, pages.Account(**self._inputs["administrator"]))
         pages.add_user(page, self._url, self._user)
         self._picture(page, "users")
 
     def _chat(self, page: Page) -> None:
         pages.sign_in(page, self._url, self._user)
-        self.seen["answer"] = pages.ask(page, self._told["question"])
+        self.seen["answer"] = pages.ask(page, self._inputs["question"])
         page.wait_for_url("**/c/*")
         self.seen["chat"] = page.url.rpartition("/")[2]
         self._keep_errors(page, self.seen["chat"])
@@ -63,7 +63,7 @@ class Story:
         self._picture(page, "chat")
 
     def _document(self, page: Page) -> None:
-        document = self._told["document"]
+        document = self._inputs["document"]
         page.goto(self._url)
         pages.attach(page, document["name"], document["text"])
         self.seen["document_answer"] = pages.ask(page, document["question"])
@@ -74,12 +74,12 @@ class Story:
         self._picture(page, "document")
 
     def _keep_errors(self, page: Page, chat: str) -> list[dict[str, Any]]:
-        """Report what went wrong with a chat's answers: an error looks like an answer. Returns its messages."""
+        """Return a chat's messages and report errors in its answers, which look like answers on the page."""
         messages = pages.messages(page, chat)
         self.seen["failures"] += [f"answer: {message['error']}" for message in messages if message.get("error")]
         return messages
 
-    def _elsewhere(self, page: Page) -> None:
+    def _other_instance(self, page: Page) -> None:
         for _ in range(30):
             page.goto(f"{self._url}/auth")
             self.seen["other_server"] = self._server(page.context)
@@ -98,9 +98,10 @@ class Story:
 
     @contextmanager
     def _visitor(self) -> Iterator[Page]:
-        """A browser that has never been here, whose every complaint is kept."""
+        """A fresh browser; records every error that it reports."""
         context = self._browser.new_context(viewport=SIZE, locale="en-US")
         context.set_default_timeout(WAIT_MS)
+        expect.set_options(timeout=WAIT_MS)
         page = context.new_page()
         pages.news_are_closed(page)
         page.on("console", self._console)
@@ -130,24 +131,24 @@ class Story:
 
     def _server(self, context: BrowserContext) -> str | None:
         values = (cookie["value"] for cookie in context.cookies() if cookie["name"] == SERVER)
-        return next((value.partition("|")[0] for value in values), None)  # behind it stands when it was last used
+        return next((value.partition("|")[0] for value in values), None)  # after "|" comes the time of last use
 
     def _picture(self, page: Page, name: str) -> None:
         page.screenshot(path=self._folder / f"{name}.png")
 
 
 def main(folder: Path) -> None:
-    told = json.load(sys.stdin)
-    leads = f"MAP {urlsplit(told['url']).netloc} {told['leads_to']}"
+    inputs = json.load(sys.stdin)
+    leads = f"MAP {urlsplit(inputs['url']).netloc} {inputs['leads_to']}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
-            # A container has no user namespaces for Chromium's own sandbox; the page that it opens is ours.
+            # A container has no user namespaces for Chromium's sandbox; the opened page is our own.
             args=["--no-sandbox", "--disable-dev-shm-usage", f"--host-resolver-rules={leads}"],
         )
-        story = Story(browser, folder, told)
+        story = Story(browser, folder, inputs)
         try:
-            story.tell()
+            story.run()
         finally:
             (folder / "report.json").write_text(json.dumps(story.seen, indent=1), encoding="utf-8")
             browser.close()

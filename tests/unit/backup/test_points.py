@@ -1,4 +1,4 @@
-"""Which point a part is restored from."""
+"""Which recovery point each part is restored from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ollama_gpu.backup.points import Point, choose
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.errors import UserError
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -16,7 +16,7 @@ def point(part: str, hours: int, backup: str | None = None) -> Point:
     return Point(part, f"{part}-{hours}", NOW - timedelta(hours=hours), 1, backup, f"arn:{part}-{hours}")
 
 
-POINTS = [  # newest first, as they are read
+POINTS = [  # newest first, as in points.read
     point("database", 1),
     point("files", 1),
     point("uploads", 2, "yesterday"),
@@ -26,7 +26,7 @@ POINTS = [  # newest first, as they are read
 ]
 
 
-def test_without_a_name_every_part_comes_from_its_newest_point() -> None:
+def test_newest_point_of_each_part_is_default() -> None:
     chosen = choose(POINTS, None, ())
     assert {part: each.id for part, each in chosen.items()} == {
         "database": "database-1",
@@ -35,7 +35,7 @@ def test_without_a_name_every_part_comes_from_its_newest_point() -> None:
     }
 
 
-def test_a_backup_by_name_brings_the_parts_that_it_has() -> None:
+def test_backup_selects_all_its_parts() -> None:
     assert {each.id for each in choose(POINTS, "yesterday", ()).values()} == {
         "database-2",
         "uploads-2",
@@ -43,16 +43,16 @@ def test_a_backup_by_name_brings_the_parts_that_it_has() -> None:
     }
 
 
-def test_a_point_by_name_brings_itself_alone() -> None:
+def test_point_selects_only_itself() -> None:
     assert [each.id for each in choose(POINTS, "uploads-3", ()).values()] == ["uploads-3"]
 
 
-def test_only_these_parts() -> None:
+def test_only_limits_parts() -> None:
     assert set(choose(POINTS, "yesterday", ["database"])) == {"database"}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "only", "words"),
+    ("name", "only", "message"),
     [
         ("tomorrow", (), "named tomorrow"),
         (None, ["models"], "of models"),
@@ -60,6 +60,6 @@ def test_only_these_parts() -> None:
         (None, ["files"], "files cannot be restored"),
     ],
 )
-def test_what_there_is_none_of_is_refused(wanted: str | None, only: list[str], words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        choose(POINTS, wanted, only)
+def test_unknown_backup_or_part_is_refused(name: str | None, only: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        choose(POINTS, name, only)

@@ -1,4 +1,4 @@
-"""A killed bake's builder is removed, a living one's never."""
+"""Tests of ollama_gpu.bake.builders: a killed bake's builder is removed, a running bake's is not."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ import pytest
 
 from ollama_gpu.bake import builders
 from ollama_gpu.bake.builders import Builder, Maker
-from ollama_gpu.errors import UserError
+from ollama_gpu.core.errors import UserError
 
-HERE = socket.gethostname()
-
-
-def me() -> Maker:
-    return Maker(HERE, os.getpid(), int(psutil.Process().create_time()))
+THIS_HOST = socket.gethostname()
 
 
-def judge(maker: Maker, takeover: bool = False) -> list[str]:
+def this_process() -> Maker:
+    return Maker(THIS_HOST, os.getpid(), int(psutil.Process().create_time()))
+
+
+def abandoned(maker: Maker, takeover: bool = False) -> list[str]:
     return builders.abandoned([Builder("b", maker.label)], takeover, builders.alive, time.time())
 
 
-def test_a_label_says_who_bakes() -> None:
-    assert Maker.parse(me().label) == me()
+def test_a_label_is_parsed_to_its_maker() -> None:
+    assert Maker.parse(this_process().label) == this_process()
     assert Maker.parse("") is None
 
 
-def test_a_bake_that_runs_is_left_alone() -> None:
-    with pytest.raises(UserError, match=rf"process {os.getpid()} on {HERE}"):
-        judge(me())
+def test_the_builder_of_a_running_bake_is_not_removed() -> None:
+    with pytest.raises(UserError, match=rf"process {os.getpid()} on {THIS_HOST}"):
+        abandoned(this_process())
 
 
-def test_a_bake_that_is_dead_for_certain_can_be_taken_over() -> None:
-    assert judge(me(), takeover=True) == ["b"]
+def test_a_takeover_removes_the_builder_of_a_running_bake() -> None:
+    assert abandoned(this_process(), takeover=True) == ["b"]
 
 
-def test_a_killed_bake_left_its_builder() -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    assert judge(Maker(HERE, gone.pid, int(time.time()))) == ["b"]
+def test_the_builder_of_a_killed_bake_is_removed() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert abandoned(Maker(THIS_HOST, ended.pid, int(time.time()))) == ["b"]
 
 
-def test_a_pid_that_another_program_has_now_is_no_bake() -> None:
-    assert judge(Maker(HERE, os.getpid(), int(psutil.Process().create_time()) - 3600)) == ["b"]
+def test_a_builder_is_removed_when_another_program_has_its_pid() -> None:
+    assert abandoned(Maker(THIS_HOST, os.getpid(), int(psutil.Process().create_time()) - 3600)) == ["b"]
 
 
-def test_another_machines_bake_counts_until_it_is_too_old() -> None:
+def test_a_bake_on_another_machine_counts_as_running_until_it_is_too_old() -> None:
     with pytest.raises(UserError, match="elsewhere"):
-        judge(Maker("elsewhere", 1, int(time.time()) - 60))
-    assert judge(Maker("elsewhere", 1, int(time.time() - builders.ABANDONED_AFTER_SECONDS - 60))) == ["b"]
+        abandoned(Maker("elsewhere", 1, int(time.time()) - 60))
+    assert abandoned(Maker("elsewhere", 1, int(time.time() - builders.ABANDONED_AFTER_SECONDS - 60))) == ["b"]
 
 
-def test_a_builder_that_nobody_signed_is_removed() -> None:
+def test_a_builder_without_a_maker_is_removed() -> None:
     assert builders.abandoned([Builder("b", "")], False, builders.alive, time.time()) == ["b"]
 
 
-def test_another_checkouts_living_builder_is_none_of_ours() -> None:
-    theirs = [Builder("b", me().label, ours=False)]
+def test_a_running_builder_of_another_checkout_is_skipped() -> None:
+    others = [Builder("b", this_process().label, ours=False)]
     for takeover in (False, True):
-        assert builders.abandoned(theirs, takeover, builders.alive, time.time()) == []
+        assert builders.abandoned(others, takeover, builders.alive, time.time()) == []
 
 
-def test_another_checkouts_dead_builder_is_removed_for_it() -> None:
-    dead = Maker(HERE, os.getpid(), int(psutil.Process().create_time()) - 3600)
+def test_a_dead_builder_of_another_checkout_is_removed() -> None:
+    dead = Maker(THIS_HOST, os.getpid(), int(psutil.Process().create_time()) - 3600)
     assert builders.abandoned([Builder("b", dead.label, ours=False)], False, builders.alive, time.time()) == ["b"]

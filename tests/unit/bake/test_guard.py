@@ -1,4 +1,4 @@
-"""The guard waits for its bake, and removes what that left."""
+"""Tests of ollama_gpu.bake.guard: it waits for its bake to end and removes a builder that is left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ollama_gpu.bake.builders import Maker
 
 @pytest.fixture
 def bake() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that stands for a bake; it ends when its standard input does."""
+    """A process in place of a bake. It ends when its standard input is closed."""
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     yield process
     process.kill()
@@ -42,34 +42,34 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def test_what_an_ended_bake_left_is_removed(bake: subprocess.Popen[bytes], plan: Path) -> None:
+def test_the_builder_of_an_interrupted_bake_is_removed(bake: subprocess.Popen[bytes], plan: Path) -> None:
     released: list[Path] = []
-    who = maker(bake)
+    bake_maker = maker(bake)
     end(bake)
-    assert guard.watch(plan, who, lambda left: released.append(left) or 0, settle_seconds=0) == 0
-    assert released == [plan, plan]  # the second time for what the first one came too early for
+    assert guard.watch(plan, bake_maker, lambda each: released.append(each) or 0, settle_seconds=0) == 0
+    assert released == [plan, plan]  # the second call is for resources that appear after the first
     assert not plan.exists()
 
 
-def test_a_bake_that_cleaned_up_itself_is_left_in_peace(bake: subprocess.Popen[bytes], plan: Path) -> None:
-    who = maker(bake)
+def test_nothing_is_removed_after_a_bake_that_cleaned_up(bake: subprocess.Popen[bytes], plan: Path) -> None:
+    bake_maker = maker(bake)
     plan.unlink()
     end(bake)
-    assert guard.watch(plan, who, lambda _: pytest.fail("there is nothing to remove")) == 0
+    assert guard.watch(plan, bake_maker, lambda _: pytest.fail("there is nothing to remove")) == 0
 
 
-def test_the_log_of_a_removal_that_failed_stays(bake: subprocess.Popen[bytes], plan: Path) -> None:
-    who = maker(bake)
+def test_the_log_is_kept_when_the_removal_fails(bake: subprocess.Popen[bytes], plan: Path) -> None:
+    bake_maker = maker(bake)
     log = plan.with_suffix(".log")
     log.write_text("why")
     end(bake)
-    assert guard.watch(plan, who, lambda _: 2, settle_seconds=0) == 2
+    assert guard.watch(plan, bake_maker, lambda _: 2, settle_seconds=0) == 2
     assert log.exists()
-    assert guard.watch(plan, who, lambda _: 0, settle_seconds=0) == 0
+    assert guard.watch(plan, bake_maker, lambda _: 0, settle_seconds=0) == 0
     assert not log.exists()
 
 
-def test_it_waits_in_a_session_of_its_own_as_long_as_the_bake_runs(bake: subprocess.Popen[bytes], plan: Path) -> None:
+def test_the_guard_waits_in_a_separate_session_while_the_bake_runs(bake: subprocess.Popen[bytes], plan: Path) -> None:
     process = psutil.Process(guard.start(plan, maker(bake).label))
     try:
         with pytest.raises(psutil.TimeoutExpired):

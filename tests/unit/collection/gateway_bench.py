@@ -1,4 +1,4 @@
-"""A real HAProxy with the role's own configuration, between scripted upstreams: what the gateway's tests drive."""
+"""A real HAProxy with the role's own configuration between scripted upstreams, for the gateway's tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from ollama_gpu.paths import locate
+from ollama_gpu.core.paths import locate
 from tests.unit.collection.programs import ROLES
 
 ROLE = ROLES / "gateway"
@@ -32,7 +32,7 @@ ANSIBLE = shutil.which("ansible-playbook", path=os.pathsep.join([str(Path(sys.ex
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20, what: str = "") -> Any:
-    """The condition's first true value, or an AssertionError after so many seconds."""
+    """Return the condition's first true value. Raises AssertionError after the timeout."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
@@ -51,7 +51,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def render(folder: Path, contract: dict[str, Any], **variables: Any) -> dict[str, str]:
-    """The role's templates by Ansible itself, with its defaults; by file name."""
+    """Render the role's templates with Ansible and the role's defaults. Returns them by file name."""
     assert ANSIBLE
     names = sorted(path.name for path in (ROLE / "templates").glob("*.j2"))
     play = [
@@ -85,21 +85,21 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """HAProxy closes its checks' connections as soon as it knows enough."""
+        """Ignore closed connections: HAProxy closes a check's connection early."""
 
 
 class Upstream(Server):
-    """Stands for one Ollama or one Open WebUI: answers as the request's body and the test ask it to."""
+    """Replaces one Ollama or one Open WebUI. The request's body and the test control its answers."""
 
     request_queue_size = 128
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), UpstreamHandler)
-        self.statuses: dict[str, int] = {}  # answers by path, where they are not 200
-        self.seen: list[tuple[str, dict[str, str]]] = []  # path and headers of every request but the checks'
-        self.busy = 0  # requests in work
+        self.statuses: dict[str, int] = {}  # statuses by path, if not 200
+        self.seen: list[tuple[str, dict[str, str]]] = []  # path and headers of every request except checks
+        self.busy = 0  # requests in progress
         self.most_busy = 0
-        self.release = threading.Event()  # lets streams end that wait for it
+        self.release = threading.Event()  # ends the streams that wait for it
         self.release.set()
         self.lock = threading.Lock()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -110,7 +110,7 @@ class UpstreamHandler(BaseHTTPRequestHandler):
     server: Upstream
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet: pytest shows what a failing test saw."""
+        """Do not log."""
 
     def do_GET(self) -> None:
         if self.headers.get("Upgrade") == "websocket":
@@ -137,7 +137,7 @@ class UpstreamHandler(BaseHTTPRequestHandler):
                 streamed = status == 200 and body.get("stream", True)
                 if streamed:
                     self._stream(body)
-            # Its end is said once it is out of work: the gateway sends the next request as soon as it hears it.
+            # Send the end after the request is counted as finished: the gateway then sends the next request at once.
             if streamed:
                 self.wfile.write(b"0\r\n\r\n")
             else:
@@ -157,7 +157,7 @@ class UpstreamHandler(BaseHTTPRequestHandler):
                 self.server.busy -= 1
 
     def _stream(self, body: dict[str, Any]) -> None:
-        """Everything but the end."""
+        """Send everything except the end."""
         self.send_response(200)
         self.send_header("Content-Type", body.get("type", "application/x-ndjson"))
         self.send_header("Transfer-Encoding", "chunked")
@@ -180,7 +180,7 @@ class UpstreamHandler(BaseHTTPRequestHandler):
 
 
 class Health(Server):
-    """Stands for ollama-gpu-health: the verdict, the agent's answers by port, and a list of models."""
+    """Replaces ollama-gpu-health: readiness, the agent's answers by port, and a list of models."""
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), HealthHandler)
@@ -194,7 +194,7 @@ class HealthHandler(BaseHTTPRequestHandler):
     raw_requestline: bytes
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Do not log."""
 
     def parse_request(self) -> bool:
         port = self.raw_requestline.decode().strip()
@@ -247,7 +247,7 @@ class Gateway:
             _gateway_model_names=str(folder / "models.map"),
             **variables,
         )
-        # The user and the locked folder need root; everything else is the role's own text.
+        # The user and the chroot need root; everything else is the role's own configuration.
         text = self.files["haproxy.cfg"]
         kept = [line for line in text.splitlines() if line.split()[:1] not in (["chroot"], ["user"], ["group"])]
         self.configuration = folder / "gateway.cfg"
@@ -291,12 +291,12 @@ class Gateway:
 
     def front(self, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> Any:
         """One request through the front door, with its body read."""
-        context = ssl._create_unverified_context()  # noqa: S323 (self-signed, as the load balancer meets it)
+        context = ssl._create_unverified_context()  # noqa: S323 (self-signed, as for the load balancer)
         connection = HTTPSConnection("127.0.0.1", self.ports["front_door"], timeout=20, context=context)
         return answered(connection, method, path, None, headers or {})
 
     def ask(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
-        """One request to the gateway, read to its end; attributes `text`, `first` and `seconds` say what came when."""
+        """Send one request to the gateway and read the answer. Sets the attributes `text`, `first` and `seconds`."""
         connection = HTTPConnection("127.0.0.1", self.ports["gateway"], timeout=60)
         text = None if body is None else json.dumps(body)
         identity = str(uuid.uuid4())
@@ -306,7 +306,7 @@ class Gateway:
 
     @contextmanager
     def begun(self, path: str, **body: Any) -> Iterator[str]:
-        """A request whose client leaves at the end of the block, whatever it was answered; gives its identity."""
+        """Send a request whose client disconnects at the end of the block. Yields its ID."""
         identity = str(uuid.uuid4())
         text = json.dumps({"model": "gemma3:270m", **body})
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: {identity}\r\nContent-Length: {len(text)}\r\n\r\n"
@@ -316,7 +316,7 @@ class Gateway:
 
     @contextmanager
     def held(self, count: int, **body: Any) -> Iterator[list[HTTPResponse]]:
-        """So many streams that have begun and do not end before the block does."""
+        """Start streams that do not end before the block does."""
         answers: list[HTTPResponse] = []
         for server in self.ollama:
             server.release.clear()
@@ -332,7 +332,7 @@ class Gateway:
                 thread.join(60)
 
     def let_go(self) -> None:
-        """End the streams that are held."""
+        """End the held streams."""
         for server in self.ollama:
             server.release.set()
 
@@ -340,11 +340,11 @@ class Gateway:
         return sum(server.busy for server in self.ollama)
 
     def logged(self, answer: HTTPResponse) -> dict[str, Any]:
-        """The log line of the request that was answered so."""
+        """Return the log line of an answer's request."""
         return self.line(str(answer.getheader("X-Request-Id")))
 
     def line(self, identity: str) -> dict[str, Any]:
-        """The log line of the request with this identity."""
+        """Return the log line of the request with this ID."""
 
         def found() -> dict[str, Any] | None:
             return next((line for line in self.lines if line["RequestId"] == identity), None)
@@ -355,7 +355,7 @@ class Gateway:
     def _listen(self) -> None:
         while True:
             text = self._log.recv(65536).decode()
-            if not text.startswith("Proxy "):  # HAProxy's notice that a reloaded worker's listeners have closed
+            if not text.startswith("Proxy "):  # HAProxy's message that an old worker's listeners are closed
                 self.lines.append(json.loads(text))
 
 
@@ -364,7 +364,7 @@ def answered(connection: HTTPConnection, method: str, path: str, body: str | Non
     try:
         connection.request(method, path, body, headers)
         response: Any = connection.getresponse()
-        response.first = time.monotonic() - started  # Ollama's headers come with its first token
+        response.first = time.monotonic() - started  # Ollama's headers arrive with its first token
         response.text = response.read().decode()
         response.seconds = time.monotonic() - started
     finally:

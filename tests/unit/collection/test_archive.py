@@ -8,7 +8,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-from ollama_gpu import collection
+import pytest
+
+from ollama_gpu.core import collection
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -20,7 +22,7 @@ def test_the_same_tree_gives_the_same_archive(tmp_path: Path) -> None:
     assert first.path.read_bytes() == second.path.read_bytes()
 
 
-def test_the_contract_travels_as_a_file_and_not_as_a_link_out_of_the_archive(tmp_path: Path) -> None:
+def test_archive_contains_the_contract_as_a_file(tmp_path: Path) -> None:
     with tarfile.open(collection.build(REPOSITORY, tmp_path).path) as archive:
         assert archive.getmember("contract/instance.yaml").isfile()
         packed = archive.extractfile("contract/instance.yaml")
@@ -28,11 +30,12 @@ def test_the_contract_travels_as_a_file_and_not_as_a_link_out_of_the_archive(tmp
         assert packed.read() == (REPOSITORY / "contract" / "instance.yaml").read_bytes()
 
 
-def test_ansible_galaxy_installs_it_and_finds_every_file_as_the_manifest_has_it(tmp_path: Path) -> None:
+@pytest.mark.process
+def test_ansible_galaxy_installs_and_verifies_the_archive(tmp_path: Path) -> None:
     archive = collection.build(REPOSITORY, tmp_path)
     galaxy = [Path(sys.executable).with_name("ansible-galaxy"), "collection"]
     installed = tmp_path / "installed"
-    # away from the checkout, whose ansible.cfg leads to the sources
+    # outside the checkout, whose ansible.cfg points to the sources
     settings = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(installed)}
     for command in (["install", archive.path, "--collections-path", installed], ["verify", "ollama.gpu"]):
         subprocess.run([*galaxy, command[0], "--offline", *command[1:]], cwd=tmp_path, env=settings, check=True)

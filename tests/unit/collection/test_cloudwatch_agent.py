@@ -1,4 +1,4 @@
-"""The CloudWatch agent's configuration, rendered by Ansible itself, says what the contract says and nothing else."""
+"""The CloudWatch agent's configuration, rendered by Ansible, matches the contract exactly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROLE = ROLES / "cloudwatch_agent"
 CONTRACT = yaml.safe_load((REPOSITORY / "contract" / "instance.yaml").read_text())
 OURS = json.loads((REPOSITORY / "tests" / "data" / "cloudwatch-agent-configuration.schema.json").read_text())
 
-# The agent brings its own schema along (translator/config/schema.json in its sources); it is not ours to copy.
+# The agent's sources contain its schema (translator/config/schema.json), which this repository does not copy.
 AGENTS_SCHEMA = Path(
     os.environ.get(
         "CLOUDWATCH_AGENT_SCHEMA", "/opt/aws/amazon-cloudwatch-agent/doc/amazon-cloudwatch-agent-schema.json"
@@ -43,14 +43,14 @@ HOSTS: dict[str, dict[str, Any]] = {
         },
     },
 }
-PREFIXES = {"cpu": "cpu", "disk": "disk", "mem": "mem", "nvidia_gpu": "nvidia_smi"}  # the agent's own, by section
+PREFIXES = {"cpu": "cpu", "disk": "disk", "mem": "mem", "nvidia_gpu": "nvidia_smi"}  # the agent's prefixes by section
 AGENTS_METRICS = {name: metric for name, metric in CONTRACT["metrics"]["names"].items() if metric["made_by"] == "agent"}
-NO_UNIT = "None"  # what CloudWatch calls a figure that was sent without one; the agent knows none for a GPU
+NO_UNIT = "None"  # CloudWatch's name for a missing unit; the agent sends none for some GPU metrics
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The configuration of each kind of host, by the role's template, defaults and variables."""
+    """The configuration of each kind of host, from the role's template, defaults and variables."""
     folder = tmp_path_factory.mktemp("cloudwatch_agent")
     tasks = [
         {
@@ -83,7 +83,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def published(configuration: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Metric => unit and dimensions, by the agent's rules for names, units and roll-ups."""
+    """Return unit and dimensions by metric, from the agent's rules for names, units and roll-ups."""
     return {
         f"{PREFIXES[section]}_{measurement['name']}": {
             "unit": measurement.get("unit", NO_UNIT),
@@ -108,16 +108,16 @@ def test_the_gpu_block_is_written_only_where_a_gpu_answers(rendered: dict[str, A
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_only_the_roll_ups_are_sent(rendered: dict[str, Any], host: str) -> None:
+def test_only_roll_ups_are_published(rendered: dict[str, Any], host: str) -> None:
     metrics = rendered[host]["metrics"]
     assert metrics["namespace"] == CONTRACT["metrics"]["namespace"]
     assert all(section["drop_original_metrics"] == ["*"] for section in metrics["metrics_collected"].values())
-    # The agent makes a roll-up only of a metric that has more dimensions than it; memory has none but those appended.
+    # The agent creates a roll-up only of a metric with more dimensions; memory has only the appended ones.
     assert all(len(metrics["append_dimensions"]) > len(rollup) for rollup in metrics["aggregation_dimensions"])
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_its_port_and_log_groups_are_the_contracts(rendered: dict[str, Any], host: str) -> None:
+def test_port_and_log_groups_match_the_contract(rendered: dict[str, Any], host: str) -> None:
     logs = rendered[host]["logs"]
     port = CONTRACT["ports"]["embedded_metrics"]
     assert logs["metrics_collected"]["emf"]["service_address"] == f"udp://127.0.0.1:{port}"
@@ -128,7 +128,7 @@ def test_its_port_and_log_groups_are_the_contracts(rendered: dict[str, Any], hos
     assert not any("retention_in_days" in entry for entry in entries), "Terraform owns the retention"
 
 
-def test_region_and_addresses_are_written_where_they_are_given(rendered: dict[str, Any]) -> None:
+def test_region_and_addresses_are_written_if_set(rendered: dict[str, Any]) -> None:
     elsewhere, usual = rendered["elsewhere"], rendered["without_gpu"]
     assert elsewhere["agent"]["region"] == "eu-central-1"
     assert {elsewhere[part]["endpoint_override"] for part in ("metrics", "logs")} == {"http://127.0.0.1:5000"}
@@ -138,7 +138,7 @@ def test_region_and_addresses_are_written_where_they_are_given(rendered: dict[st
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_it_holds_no_key_beyond_the_documented_ones(rendered: dict[str, Any], host: str) -> None:
+def test_configuration_has_only_documented_keys(rendered: dict[str, Any], host: str) -> None:
     jsonschema.Draft4Validator(OURS).validate(rendered[host])
 
 
@@ -147,7 +147,7 @@ def test_it_holds_no_key_beyond_the_documented_ones(rendered: dict[str, Any], ho
     reason="needs the CloudWatch agent's own schema: install the agent, or set CLOUDWATCH_AGENT_SCHEMA to its file",
 )
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_agents_own_schema_accepts_it(rendered: dict[str, Any], host: str) -> None:
+def test_configuration_matches_the_agents_schema(rendered: dict[str, Any], host: str) -> None:
     schema = jsonschema.Draft4Validator(json.loads(AGENTS_SCHEMA.read_text()))
     schema.validate(rendered[host])
     broken = copy.deepcopy(rendered[host])
@@ -170,7 +170,7 @@ def test_the_agents_own_schema_accepts_it(rendered: dict[str, Any], host: str) -
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
-def test_a_broken_configuration_is_refused(rendered: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def test_schema_rejects_an_invalid_configuration(rendered: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     broken = copy.deepcopy(rendered["with_gpu"])
     inner = broken
     for key in path[:-1]:
@@ -180,6 +180,6 @@ def test_a_broken_configuration_is_refused(rendered: dict[str, Any], path: tuple
         jsonschema.Draft4Validator(OURS).validate(broken)
 
 
-def test_every_metric_of_the_contract_that_the_agent_makes_belongs_to_one_of_its_sections() -> None:
+def test_every_agent_metric_of_the_contract_belongs_to_a_section() -> None:
     for name in AGENTS_METRICS:
         assert sum(name.startswith(f"{prefix}_") for prefix in PREFIXES.values()) == 1, name

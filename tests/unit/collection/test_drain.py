@@ -1,4 +1,4 @@
-"""ollama-gpu-drain: streams end before the instance does, within the budget, and the hook is completed once."""
+"""ollama-gpu-drain: streams end before the instance does, within the time budget, and the hook is completed once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import json
 import socket
 import subprocess
-import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -16,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from tests.unit.collection.programs import ROLES, load
+from tests.unit.collection import programs
 
-drain: Any = load("drain", "ollama-gpu-drain")
+drain: Any = programs.load("drain", "ollama-gpu-drain")
 
 START = 1_800_000_000.0
 
 
 class Host:
-    """An instance: what the metadata service says, what the gateway has, and what was done to it."""
+    """A simulated instance: the metadata service's events, the gateway's load, and the recorded actions."""
 
     def __init__(self, flag: Path, **options: Any) -> None:
         self.now = START
@@ -84,7 +83,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path / "run" / "draining")
 
 
-def test_an_instance_in_service_serves(host: Host) -> None:
+def test_instance_in_service_is_not_drained(host: Host) -> None:
     host.pass_time(30)
     assert not host.draining
     assert not host.flag.exists()
@@ -98,12 +97,12 @@ def test_a_termination_drains_waits_for_streams_and_completes_the_hook_once(host
     assert host.completed == 0
     host.work = drain.Running(0, 0)
     host.pass_time(4)
-    assert host.completed == 0  # one more may come until the load balancer has heard of it
+    assert host.completed == 0  # requests can arrive until the load balancer detects the drain
     host.pass_time(60)
     assert host.completed == 1
 
 
-def test_a_request_that_comes_late_is_waited_for_as_well(host: Host) -> None:
+def test_drain_waits_for_late_requests(host: Host) -> None:
     host.told = drain.Events(lifecycle="Terminated")
     host.pass_time(4)
     host.work = drain.Running(1, 0)
@@ -114,14 +113,14 @@ def test_a_request_that_comes_late_is_waited_for_as_well(host: Host) -> None:
     assert host.completed == 1
 
 
-def test_the_budget_ends_the_wait(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drain_ends_after_the_time_budget(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.work = drain.Running(3, 2)
     host.told = drain.Events(lifecycle="Terminated")
     host.pass_time(109)
     assert host.completed == 0
     host.pass_time(5)
     assert host.completed == 1
-    said = 'step=drain result=failed in_flight=3 queued=2 cause="the budget ended before the streams"'
+    said = 'step=drain result=failed in_flight=3 queued=2 cause="the time budget ended before the streams did"'
     assert said in capsys.readouterr().out
 
 
@@ -134,7 +133,7 @@ def test_a_spot_notice_drains_until_shortly_before_the_end_and_completes_nothing
     assert host.draining
     assert "result=failed" not in capsys.readouterr().out
     host.pass_time(3)
-    assert "the budget ended before the streams" in capsys.readouterr().out
+    assert "the time budget ended before the streams did" in capsys.readouterr().out
     assert host.completed == 0
 
 
@@ -146,7 +145,7 @@ def test_a_termination_after_a_spot_notice_completes_the_hook(host: Host) -> Non
     assert host.completed == 1
 
 
-def test_a_rebalance_recommendation_drains_only_when_told_to(tmp_path: Path, host: Host) -> None:
+def test_rebalance_recommendation_drains_only_if_enabled(tmp_path: Path, host: Host) -> None:
     host.told = drain.Events(lifecycle="InService", rebalance=True)
     host.pass_time(10)
     assert not host.draining
@@ -170,7 +169,7 @@ def test_an_instance_that_returns_from_the_warm_pool_serves_again(host: Host) ->
     assert host.completed == 2
 
 
-def test_a_metadata_service_that_is_gone_is_asked_more_and_more_rarely_and_told_of_once(
+def test_missing_metadata_service_is_logged_once_and_retried_with_backoff(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     host.metadata_gone = True
@@ -181,7 +180,7 @@ def test_a_metadata_service_that_is_gone_is_asked_more_and_more_rarely_and_told_
     assert capsys.readouterr().out.count("step=metadata") == 2  # failed once, ok once
 
 
-def test_a_drain_goes_on_without_the_metadata_service(host: Host) -> None:
+def test_drain_continues_without_the_metadata_service(host: Host) -> None:
     host.work = drain.Running(1, 0)
     host.told = drain.Events(lifecycle="Terminated")
     host.pass_time(2)
@@ -191,7 +190,7 @@ def test_a_drain_goes_on_without_the_metadata_service(host: Host) -> None:
     assert host.completed == 1
 
 
-def test_the_gateway_is_held_in_drain_when_a_reload_forgot_it(host: Host) -> None:
+def test_drain_is_restored_after_a_reload_of_the_gateway(host: Host) -> None:
     host.told = drain.Events(lifecycle="Terminated")
     host.pass_time(1)
     host.draining = False
@@ -199,14 +198,14 @@ def test_the_gateway_is_held_in_drain_when_a_reload_forgot_it(host: Host) -> Non
     assert host.draining
 
 
-def test_what_an_operator_drained_is_held_too(host: Host) -> None:
+def test_manual_drain_is_restored_after_a_reload(host: Host) -> None:
     drain.raise_flag(host.flag, "by hand", START)
     host.pass_time(1)
     assert host.draining
     assert host.completed == 0
 
 
-def test_what_ends_the_instance_cannot_be_undone_by_hand(host: Host) -> None:
+def test_manual_undo_does_not_stop_a_scheduled_termination(host: Host) -> None:
     host.told = drain.Events(lifecycle="Terminated")
     host.pass_time(2)
     host.flag.unlink()
@@ -224,9 +223,7 @@ def test_without_a_gateway_there_are_no_streams_to_wait_for(host: Host, capsys: 
     assert capsys.readouterr().out.count("step=gateway result=failed") == 1
 
 
-def test_a_hook_that_cannot_be_completed_is_said_and_left_to_its_timeout(
-    host: Host, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_hook_completion_is_logged_and_not_retried(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.complete_fails = True
     host.told = drain.Events(lifecycle="Terminated")
     host.pass_time(20)
@@ -241,7 +238,7 @@ class MetadataHandler(BaseHTTPRequestHandler):
     tokens: list[str] = []  # noqa: RUF012
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Do not log."""
 
     def do_PUT(self) -> None:
         self.tokens.append(f"token-{len(self.tokens)}")
@@ -282,34 +279,34 @@ def service() -> Iterator[MetadataService]:
         server.server_close()
 
 
-def test_metadata_is_read_with_a_token_and_a_missing_path_is_nothing(service: MetadataService) -> None:
+def test_metadata_is_read_with_a_token_and_a_missing_path_is_empty(service: MetadataService) -> None:
     metadata = drain.Metadata(service.endpoint)
     assert metadata.events() == drain.Events(lifecycle="InService")
     assert metadata.instance_id() == "i-1"
     assert len(service.tokens) == 1
 
 
-def test_a_spot_notice_and_a_recommendation_are_understood(service: MetadataService) -> None:
+def test_spot_notice_and_rebalance_recommendation_are_parsed(service: MetadataService) -> None:
     service.paths["spot/instance-action"] = '{"action": "terminate", "time": "2027-01-15T08:00:30Z"}'
     service.paths["events/recommendations/rebalance"] = '{"noticeTime": "2027-01-15T07:58:00Z"}'
     events = drain.Metadata(service.endpoint).events()
     assert events == drain.Events(lifecycle="InService", spot_end=START + 30, rebalance=True)
 
 
-def test_a_token_that_the_service_forgot_is_asked_for_again(service: MetadataService) -> None:
+def test_rejected_token_is_renewed(service: MetadataService) -> None:
     metadata = drain.Metadata(service.endpoint)
     metadata.events()
     service.tokens.append("the service was restarted")
     assert metadata.events().lifecycle == "InService"
 
 
-def test_a_notice_that_is_not_understood_is_an_error_and_no_crash(service: MetadataService) -> None:
+def test_unknown_spot_notice_is_an_error(service: MetadataService) -> None:
     service.paths["spot/instance-action"] = "soon"
     with pytest.raises(drain.Unreachable, match="soon"):
         drain.Metadata(service.endpoint).events()
 
 
-def test_a_metadata_service_that_is_gone_is_named() -> None:
+def test_missing_metadata_service_is_reported_with_its_address() -> None:
     with pytest.raises(drain.Unreachable, match=r"127\.0\.0\.1:9"):
         drain.Metadata("http://127.0.0.1:9").events()
 
@@ -325,7 +322,7 @@ embeddings,gpu0,0,0,1,127.0.0.1:11500,
 embeddings,BACKEND,1,1,2,,
 listings,BACKEND,9,9,9,,
 """
-# To 11500 (2CEC) two established and one closing, to 11501 (2CED) one; the Ollama's own side of one; another port.
+# To 11500 (2CEC) two established and one closing, to 11501 (2CED) one; Ollama's side of one; another port.
 CONNECTIONS = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:C001 0100007F:2CEC 01 00000000:00000000 00:00000000 00000000     0        0 1
    1: 0100007F:C002 0100007F:2CEC 01 00000000:00000000 00:00000000 00000000     0        0 1
@@ -364,25 +361,25 @@ def admin(tmp_path: Path) -> Iterator[AdminSocket]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield found
-    # wakes the accept: left in it, the thread would take connections of whoever gets the descriptor's number next
+    # wake the accept call, or else the thread would accept connections of the next socket with the same descriptor
     listener.shutdown(socket.SHUT_RDWR)
     thread.join()
     listener.close()
 
 
-def test_what_runs_is_counted_by_connections_and_what_waits_by_the_gateway(tmp_path: Path, admin: AdminSocket) -> None:
+def test_running_requests_are_counted_by_connections(tmp_path: Path, admin: AdminSocket) -> None:
     (tmp_path / "tcp").write_text(CONNECTIONS)
     assert drain.Gateway(admin.path, str(tmp_path / "tcp")).running() == drain.Running(in_flight=3, queued=4)
 
 
-def test_the_gateway_is_told_by_its_health_server(admin: AdminSocket) -> None:
+def test_drain_disables_the_health_server_of_the_gateway(admin: AdminSocket) -> None:
     gateway = drain.Gateway(admin.path)
     gateway.drain()
     gateway.serve()
     assert admin.commands == ["disable server instance/health", "enable server instance/health"]
 
 
-def test_a_gateway_that_refuses_or_is_gone_is_an_error_that_says_so(tmp_path: Path, admin: AdminSocket) -> None:
+def test_gateway_refusal_or_failure_is_an_error(tmp_path: Path, admin: AdminSocket) -> None:
     admin.answers["disable server instance/health"] = "No such server.\n"
     with pytest.raises(drain.Unreachable, match="No such server"):
         drain.Gateway(admin.path).drain()
@@ -398,7 +395,7 @@ class AutoScaling(BaseHTTPRequestHandler):
     answer = (200, "<R><CompleteLifecycleActionResult/></R>")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Do not log."""
 
     def do_POST(self) -> None:
         form = urllib.parse.parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -439,42 +436,42 @@ def test_the_hook_is_completed_with_continue(aws: tuple[type[AutoScaling], dict[
     assert asked["InstanceId"] == "i-1"
 
 
-def test_a_hook_that_nobody_waits_for_is_no_error(aws: tuple[type[AutoScaling], dict[str, Any]]) -> None:
+def test_completing_a_hook_that_does_not_wait_is_no_error(aws: tuple[type[AutoScaling], dict[str, Any]]) -> None:
     handler, instance = aws
     message = "No active Lifecycle Action found with instance ID i-1"
     error = f"<Error><Code>ValidationError</Code><Message>{message}</Message></Error>"
     handler.answer = (400, f"<ErrorResponse>{error}</ErrorResponse>")
-    assert drain.complete_hook(instance, "i-1") == f"nobody waits for the hook instance-drained: {message}"
+    assert drain.complete_hook(instance, "i-1") == f"no hook instance-drained is waiting: {message}"
 
 
 # The command
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    program = str(ROLES / "drain" / "files" / "ollama-gpu-drain.py")
-    return subprocess.run([sys.executable, program, *words], capture_output=True, text=True, check=False, timeout=30)
+    program = programs.command("drain", "ollama-gpu-drain")
+    return subprocess.run([*program, *words], capture_output=True, text=True, check=False, timeout=30)
 
 
-def test_by_hand_drain_is_shown_and_undone(tmp_path: Path, admin: AdminSocket) -> None:
+def test_manual_drain_is_shown_and_undone(tmp_path: Path, admin: AdminSocket) -> None:
     common = ["--socket", admin.path, "--flag", str(tmp_path / "run" / "draining")]
-    # Nobody connects to these ports here, and nothing waits.
+    # No connections to these ports exist, and no request waits.
     admin.answers["show stat"] = "# pxname,svname,qcur,addr,\nollama,gpu0,0,127.0.0.1:1,\nollama,BACKEND,0,,\n"
     drained = command("now", *common, "--settle", "0", "--seconds", "5")
     assert drained.returncode == 0, drained.stderr
     assert json.loads(command("status", "--json", *common).stdout)["draining"] is True
-    assert "draining (by hand)" in command("status", *common).stdout
+    assert "draining (manual)" in command("status", *common).stdout
     assert command("undo", *common).returncode == 0
     assert json.loads(command("status", "--json", *common).stdout) == {"draining": False, "in_flight": 0, "queued": 0}
 
 
-def test_by_hand_a_drain_that_does_not_end_says_what_still_runs(tmp_path: Path, admin: AdminSocket) -> None:
+def test_manual_drain_reports_running_requests_after_the_time_budget(tmp_path: Path, admin: AdminSocket) -> None:
     common = ["--socket", admin.path, "--flag", str(tmp_path / "draining")]
     ended = command("now", *common, "--seconds", "0.5", "--poll", "0.1")
     assert ended.returncode == 1
-    assert "4 wait" in ended.stderr
+    assert "4 waiting" in ended.stderr
 
 
-def test_without_a_gateway_the_command_says_so_without_a_traceback(tmp_path: Path) -> None:
+def test_command_reports_a_missing_gateway_without_a_traceback(tmp_path: Path) -> None:
     ended = command("status", "--socket", str(tmp_path / "no.sock"), "--flag", str(tmp_path / "no"))
     assert ended.returncode == 1
     assert ended.stderr.startswith("ollama-gpu-drain: the gateway does not answer")

@@ -1,4 +1,4 @@
-"""What Open WebUI is told of the model that embeds."""
+"""Open WebUI's settings for the embedding model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASKED = (
 
 
 def environment(embedder: str) -> dict[str, Any]:
-    """The settings of Open WebUI that are asked for here, as the role's templates say them for this model."""
+    """Return Open WebUI's settings for this model from the role's templates."""
     loader = DataLoader()
     variables: dict[str, Any] = {}
     for file in ("defaults/main.yml", "vars/main.yml"):
@@ -30,7 +30,7 @@ def environment(embedder: str) -> dict[str, Any]:
     return {name: templar.template(trust_as_template(f"{{{{ _open_webui_environment.{name} }}}}")) for name in ASKED}
 
 
-def test_without_a_model_documents_go_into_the_chat_whole() -> None:
+def test_without_a_model_documents_are_added_to_the_chat_as_a_whole() -> None:
     found = environment("")
     assert found["BYPASS_EMBEDDING_AND_RETRIEVAL"] is True
     assert found["RAG_EMBEDDING_ENGINE"] == found["RAG_EMBEDDING_MODEL"] == ""
@@ -45,6 +45,6 @@ def test_a_model_that_was_trained_with_prefixes_gets_them_with_their_space(name:
     assert found["RAG_EMBEDDING_QUERY_PREFIX"] == "search_query: "
 
 
-def test_other_models_get_none() -> None:
+def test_other_models_get_no_prefixes() -> None:
     found = environment("all-minilm:22m")
     assert found["RAG_EMBEDDING_CONTENT_PREFIX"] == found["RAG_EMBEDDING_QUERY_PREFIX"] == ""

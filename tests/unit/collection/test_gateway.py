@@ -1,4 +1,4 @@
-"""The gateway's promises, by a real HAProxy with the role's configuration between scripted upstreams."""
+"""The gateway, tested with a real HAProxy with the role's configuration between scripted upstreams."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def test_no_ollama_has_more_requests_than_slots_and_the_rest_wait(gateway: Gatew
     assert max(server.most_busy for server in gateway.ollama) == 2
 
 
-def test_what_the_queue_does_not_hold_is_turned_away_at_once_while_streams_go_on(gateway: Gateway) -> None:
+def test_full_queue_rejects_requests_at_once_while_streams_continue(gateway: Gateway) -> None:
     with gateway.held(SLOTS + QUEUE) as answers:
         wait_for(lambda: f"ollama,BACKEND,{QUEUE}," in gateway.admin("show stat"))
         refused = [gateway.ask("/api/chat", MODEL) for _ in range(20)]
         assert {answer.status for answer in refused} == {503}
         assert {answer.getheader("Retry-After") for answer in refused} == {"5"}
         assert "queue is full" in json.loads(refused[0].text)["error"]
-        # The median: one of twenty may meet a busy test machine.
+        # The median, because a busy test machine can delay one of twenty.
         assert sorted(answer.seconds for answer in refused)[10] < 0.05
         assert gateway.busy() == SLOTS
         line = gateway.logged(refused[0])
@@ -97,7 +97,7 @@ def test_a_wait_ends_with_503_and_counts_as_a_rejection(gateway: Gateway) -> Non
     assert (line["Termination"], line["Rejected"]) == ("sQ", 1)
 
 
-def test_who_gave_up_does_not_take_a_slot_later(gateway: Gateway) -> None:
+def test_disconnected_client_does_not_get_a_slot(gateway: Gateway) -> None:
     with gateway.held(SLOTS):
         wait_for(lambda: gateway.busy() == SLOTS)
         with gateway.begun("/api/chat") as identity:
@@ -130,7 +130,7 @@ def test_a_stream_outlives_a_reload(gateway: Gateway) -> None:
     assert len(answers[0].text.splitlines()) == 40
 
 
-# What may be asked
+# Allowed requests
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_stream_outlives_a_reload(gateway: Gateway) -> None:
         ("POST", "/api/tags"),
     ],
 )
-def test_what_is_not_allowed_is_forbidden_and_never_reaches_ollama(gateway: Gateway, method: str, path: str) -> None:
+def test_forbidden_path_never_reaches_ollama(gateway: Gateway, method: str, path: str) -> None:
     before = sum(len(server.seen) for server in gateway.ollama)
     assert gateway.ask(path, MODEL, method).status == 403
     assert sum(len(server.seen) for server in gateway.ollama) == before
@@ -175,11 +175,11 @@ def test_what_is_not_allowed_is_forbidden_and_never_reaches_ollama(gateway: Gate
         ("GET", "/api/version"),
     ],
 )
-def test_what_open_webui_needs_is_served(gateway: Gateway, method: str, path: str) -> None:
+def test_paths_that_open_webui_needs_are_served(gateway: Gateway, method: str, path: str) -> None:
     assert gateway.ask(path, MODEL if method == "POST" else None, method).status == 200
 
 
-def test_the_health_service_says_what_people_choose_from_and_without_it_ollama_does(gateway: Gateway) -> None:
+def test_model_list_comes_from_the_health_service_or_else_from_ollama(gateway: Gateway) -> None:
     assert json.loads(gateway.ask("/api/tags", None, "GET").text) == {"models": []}
     gateway.admin("disable server chat_models/health")
     try:
@@ -191,7 +191,7 @@ def test_the_health_service_says_what_people_choose_from_and_without_it_ollama_d
 @pytest.mark.parametrize(
     "body", [{"keep_alive": 0}, {"keep_alive": "0s"}, {"options": {"num_ctx": 8}}, {"options": {"num_gpu": 0}}]
 )
-def test_a_request_that_would_reload_the_model_for_everyone_is_refused(gateway: Gateway, body: dict[str, Any]) -> None:
+def test_request_that_would_reload_the_model_is_rejected(gateway: Gateway, body: dict[str, Any]) -> None:
     answer = gateway.ask("/api/chat", {**MODEL, **body})
     assert answer.status == 400
     assert "Leave it out" in json.loads(answer.text)["error"]
@@ -201,11 +201,11 @@ def test_a_request_that_would_reload_the_model_for_everyone_is_refused(gateway: 
 # The log
 
 
-def test_a_streams_line_agrees_with_what_the_client_saw(gateway: Gateway) -> None:
+def test_log_line_of_a_stream_matches_the_clients_times(gateway: Gateway) -> None:
     asked = {**MODEL, "delay": 0.3, "tokens": 20, "pace": 0.02}
     answers: list[Any] = [gateway.ask("/api/chat", asked) for _ in range(5)]
     lines = [gateway.logged(answer) for answer in answers]
-    # Medians: a busy test machine delays the client now and then.
+    # Medians, because a busy test machine sometimes delays the client.
     first = [answer.first * 1000 - line["TimeToFirstToken"] for answer, line in zip(answers, lines, strict=True)]
     total = [answer.seconds * 1000 - line["TotalTime"] for answer, line in zip(answers, lines, strict=True)]
     assert statistics.median(first) == pytest.approx(0, abs=50), first
@@ -255,7 +255,7 @@ def test_the_metrics_names_units_and_dimensions_are_the_contracts(gateway: Gatew
         ("/v1/chat/completions", {"stream": False}),
     ],
 )
-def test_an_answer_as_a_whole_has_no_first_token(gateway: Gateway, path: str, body: dict[str, Any]) -> None:
+def test_answer_without_stream_has_no_first_token(gateway: Gateway, path: str, body: dict[str, Any]) -> None:
     line = gateway.logged(gateway.ask(path, {**MODEL, **body}))
     assert metric_names(line) == {"QueueTime", "TotalTime", "Requests", "Rejected"}
     assert "TimeToFirstToken" not in line
@@ -266,7 +266,7 @@ def test_a_server_sent_stream_has_a_first_token(gateway: Gateway) -> None:
     assert "TimeToFirstToken" in metric_names(gateway.logged(answer))
 
 
-def test_a_failed_request_counts_and_spoils_no_time(gateway: Gateway) -> None:
+def test_failed_request_is_counted_without_times(gateway: Gateway) -> None:
     for server in gateway.ollama:
         server.statuses["/api/chat"] = 404
     line = gateway.logged(gateway.ask("/api/chat", MODEL))
@@ -292,7 +292,7 @@ def test_only_known_models_become_a_dimension(gateway: Gateway, asked: str, publ
     assert line["Model"] == (published or "(other)")
 
 
-def test_models_get_and_lose_their_dimension_while_it_runs(gateway: Gateway) -> None:
+def test_models_get_and_lose_their_dimension_at_run_time(gateway: Gateway) -> None:
     program = load("model_set", "ollama-gpu-model-set")
     fields = dict.fromkeys(program.Settings.__dataclass_fields__, "")
     names = gateway.folder / "models.map"
@@ -306,11 +306,11 @@ def test_models_get_and_lose_their_dimension_while_it_runs(gateway: Gateway) -> 
         assert gateway.logged(gateway.ask("/api/generate", MODEL))["Model"] == "(other)"
     finally:
         host.tell_gateway(program.gateway_names([{"name": "Gemma3:270m"}, {"name": "llama3:latest"}]))
-    assert names.read_text() == before, "what the role writes for the same set"
+    assert names.read_text() == before, "same as what the role writes for this set"
     assert gateway.logged(gateway.ask("/api/generate", MODEL))["Model"] == "gemma3:270m"
 
 
-def test_a_gateway_that_does_not_answer_is_named(tmp_path: Path) -> None:
+def test_missing_gateway_is_reported(tmp_path: Path) -> None:
     program = load("model_set", "ollama-gpu-model-set")
     (tmp_path / "models.map").touch()
     fields = dict.fromkeys(program.Settings.__dataclass_fields__, "")
@@ -319,7 +319,7 @@ def test_a_gateway_that_does_not_answer_is_named(tmp_path: Path) -> None:
         program.Host(program.Settings(**{**fields, **places})).tell_gateway({})
 
 
-def test_what_is_no_inference_is_logged_without_metrics(gateway: Gateway) -> None:
+def test_other_requests_are_logged_without_metrics(gateway: Gateway) -> None:
     assert "_aws" not in gateway.logged(gateway.ask("/api/tags", None, "GET"))
     assert "_aws" not in gateway.logged(gateway.ask("/api/pull", MODEL))
 
@@ -335,7 +335,7 @@ def test_a_client_that_leaves_before_the_first_token_counts_without_times(gatewa
 # The front door
 
 
-def test_a_person_stays_on_one_process_until_that_is_gone(gateway: Gateway) -> None:
+def test_user_stays_on_one_process_until_it_fails(gateway: Gateway) -> None:
     first = gateway.front("/chat")
     cookie = str(first.getheader("Set-Cookie"))
     assert all(word in cookie for word in ("HttpOnly", "Secure", "SameSite=Lax"))
@@ -365,7 +365,7 @@ def test_a_websocket_passes(gateway: Gateway) -> None:
         assert secure.recv(100) == b"TOKEN"
 
 
-def test_headers_that_a_client_made_up_are_not_believed(gateway: Gateway) -> None:
+def test_forged_client_headers_are_ignored(gateway: Gateway) -> None:
     forged = {
         "X-Forwarded-For": "1.2.3.4, 203.0.113.9",
         "X-Forwarded-Proto": "http",
@@ -375,12 +375,12 @@ def test_headers_that_a_client_made_up_are_not_believed(gateway: Gateway) -> Non
     gateway.front("/forged", forged)
     headers = next(head for server in gateway.webui for path, head in server.seen if path == "/forged")
     seen = {name.lower(): value for name, value in headers.items()}
-    assert seen["x-forwarded-for"] == "203.0.113.9"  # what the load balancer appended
+    assert seen["x-forwarded-for"] == "203.0.113.9"  # the address that the load balancer appended
     assert seen["x-forwarded-proto"] == "https"
     assert not {"x-forwarded-email", "x-real-ip"} & seen.keys()
 
 
-def test_answers_carry_security_headers_and_no_servers_name(gateway: Gateway) -> None:
+def test_answers_have_security_headers_and_no_server_name(gateway: Gateway) -> None:
     answer = gateway.front("/chat")
     assert answer.getheader("Strict-Transport-Security") == "max-age=31536000"
     assert answer.getheader("X-Content-Type-Options") == "nosniff"
@@ -419,7 +419,7 @@ def test_an_upload_above_the_limit_is_refused(gateway: Gateway) -> None:
     assert gateway.front("/api/v1/files/", {"Content-Length": str(2 << 20)}, "POST").status == 413
 
 
-def test_the_figures_that_the_agent_reads_are_there(gateway: Gateway) -> None:
+def test_metrics_page_has_the_metrics_that_the_agent_reads(gateway: Gateway) -> None:
     import http.client
 
     with gateway.held(SLOTS + 1):
@@ -437,7 +437,7 @@ def test_the_figures_that_the_agent_reads_are_there(gateway: Gateway) -> None:
 # Health of the instance (docs/decisions/0007-health.md)
 
 
-def test_the_instance_is_not_ready_when_its_health_service_says_so(gateway: Gateway) -> None:
+def test_instance_is_not_ready_when_its_health_service_is_not(gateway: Gateway) -> None:
     gateway.health.ready = False
     wait_for(lambda: gateway.front("/healthz").status == 503, 4)
     gateway.health.ready = True
@@ -454,12 +454,12 @@ def test_the_instance_is_not_ready_when_it_drains(gateway: Gateway) -> None:
         gateway.admin("enable server instance/health")
 
 
-def test_a_database_that_is_away_makes_no_instance_unready(gateway: Gateway) -> None:
+def test_failed_database_does_not_make_the_instance_unready(gateway: Gateway) -> None:
     for server in gateway.webui:
         server.statuses["/ready"] = 503
     wait_for(lambda: "open_webui,BACKEND" in gateway.admin("show stat") and not up(gateway, "open_webui"), 15)
     assert gateway.front("/healthz").status == 200
-    assert gateway.front("/chat").status == 200  # the living process answers, with whatever it has to say
+    assert gateway.front("/chat").status == 200  # a live process answers
 
 
 def up(gateway: Gateway, backend: str) -> bool:
@@ -467,13 +467,13 @@ def up(gateway: Gateway, backend: str) -> bool:
     return next(row for row in rows if row.startswith(f"{backend},BACKEND")).split(",")[17] == "UP"
 
 
-def test_processes_that_are_dead_make_the_instance_unready(gateway: Gateway) -> None:
+def test_dead_processes_make_the_instance_unready(gateway: Gateway) -> None:
     for server in gateway.webui:
         server.statuses["/health"] = 500
     wait_for(lambda: gateway.front("/healthz").status == 503, 25)
 
 
-def test_an_ollama_that_left_its_gpu_takes_no_chat_and_half_of_them_are_enough(gateway: Gateway) -> None:
+def test_ollama_off_its_gpu_gets_no_chats_and_half_of_them_are_enough(gateway: Gateway) -> None:
     gateway.health.down[str(gateway.ports["ollama0"])] = "down #only 40 % of the model is on the GPU"
     wait_for(lambda: ",DOWN (agent)," in gateway.admin("show stat"), 8)
     before = len(gateway.ollama[0].seen)

@@ -1,4 +1,4 @@
-"""The matrix lets good combinations pass and refuses each bad one in a sentence with its remedy."""
+"""The matrix accepts valid combinations and reports each invalid one with a remedy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ matrix = load("module_utils.gpu_matrix")
         ([], "580", "12.9", "open", "cuda_v13"),
     ],
 )
-def test_a_good_combination_gets_its_modules_and_its_library(
+def test_valid_combination_gets_modules_and_library(
     generations: list[str], branch: str, cuda: str, flavour: str, library: str
 ) -> None:
     assert matrix.plan(generations, branch, cuda) == (flavour, library, [])
@@ -55,7 +55,7 @@ def test_a_good_combination_gets_its_modules_and_its_library(
         ("Driver branch 620 has no proprietary kernel modules", ["ada"], "620", "13.0", "proprietary", "auto"),
     ],
 )  # fmt: skip
-def test_a_bad_combination_is_refused_with_its_remedy(
+def test_invalid_combination_is_reported_with_a_remedy(
     seen: str, generations: list[str], branch: str, cuda: str, flavour: str, library: str
 ) -> None:
     problems = matrix.plan(generations, branch, cuda, flavour, library).problems
@@ -74,7 +74,7 @@ def test_a_bad_combination_is_refused_with_its_remedy(
         ((["volta"], "580", "12.9", "auto", "cuda_v11"), "is no Ollama library"),
     ],
 )
-def test_a_value_that_means_nothing_is_refused(arguments: tuple[object, ...], seen: str) -> None:
+def test_unknown_value_is_rejected(arguments: tuple[object, ...], seen: str) -> None:
     with pytest.raises(ValueError, match=seen):
         matrix.plan(*arguments)
 
@@ -99,7 +99,7 @@ def test_a_value_that_means_nothing_is_refused(arguments: tuple[object, ...], se
         (0x3F00, "unknown"),
     ],
 )
-def test_a_gpu_is_known_by_its_pci_id(device_id: int, generation: str) -> None:
+def test_pci_id_gives_the_generation(device_id: int, generation: str) -> None:
     assert matrix.generation_of(device_id) == generation
 
 
@@ -107,7 +107,7 @@ def test_every_named_gpu_has_a_generation() -> None:
     assert "unknown" not in {matrix.generation_of(device_id) for device_id in matrix.DEVICE_NAMES}
 
 
-def test_every_generation_can_be_served_by_some_combination() -> None:
+def test_every_generation_has_a_valid_combination() -> None:
     for generation in set(matrix.GENERATIONS) - {"kepler"}:
         assert matrix.plan([generation], "580", "12.9").problems == [], generation
     assert matrix.plan(["kepler"], "470", "11.8", library="none").problems == []
@@ -119,5 +119,5 @@ def test_every_instance_type_that_the_fabric_allows_is_known() -> None:
 
 
 def test_an_instance_type_without_a_known_gpu_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"m7i\.large is of no EC2 family with a GPU"):
+    with pytest.raises(ValueError, match=r"m7i\.large is not in an EC2 family with a GPU"):
         matrix.family_generation("m7i.large")

@@ -1,4 +1,4 @@
-"""What the GPU metrics' program reads from driver, kernel, Ollama and gateway, and what it sends to the agent."""
+"""The GPU metrics' program: input from driver, kernel, Ollama and gateway, and output to the agent."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.collection.programs import ROLES, load
+from tests.unit.collection.programs import ROLES, command, load
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ROLE = ROLES / "gpu_metrics"
-PROGRAM = ROLE / "files" / "ollama-gpu-metrics"
 PAGE = (REPOSITORY / "tests" / "data" / "haproxy-metrics.txt").read_text()
 CONTRACT = yaml.safe_load((REPOSITORY / "contract" / "instance.yaml").read_text())
 OURS = {
@@ -33,7 +32,7 @@ OURS = {
 
 metrics = load("gpu_metrics", "ollama-gpu-metrics")
 
-# Written after nvidia-smi(1) for "--format=csv,noheader,nounits", an A10G and a T4 whose ECC is off; not recorded.
+# Written from nvidia-smi(1) for "--format=csv,noheader,nounits": an A10G, and a T4 without ECC. Not recorded.
 TWO_GPUS = """\
 0, GPU-2f0e7c9b-5a51-4c8e-8c60-3a8d1b1f3d2a, 00000000:00:1B.0, NVIDIA A10G, 0, 0x0000000000000004
 1, GPU-7a1f5e0d-93b2-4c1f-a5b0-0e6f2a7d9c11, 00000000:00:1C.0, Tesla T4, [N/A], 0x0000000000000060
@@ -42,14 +41,14 @@ ONE_LOST = """\
 Unable to determine the device handle for GPU0000:00:1C.0: GPU is lost.  Reboot the system to recover this GPU
 0, GPU-2f0e7c9b-5a51-4c8e-8c60-3a8d1b1f3d2a, 00000000:00:1B.0, NVIDIA A10G, 2, 0x0000000000000000
 """
-# Messages as https://docs.nvidia.com/deploy/xid-errors/ has them, in `journalctl --output=json`'s form.
+# Messages from https://docs.nvidia.com/deploy/xid-errors/, in the format of `journalctl --output=json`.
 XID_79 = "NVRM: Xid (PCI:0000:00:1e.0): 79, pid=1423, name=ollama, GPU has fallen off the bus."
 XID_45 = "NVRM: Xid (PCI:0000:00:1e.0): 45, pid=1423, name=ollama, Ch 00000008"
 
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """Puts a shell script of a name first on the PATH."""
+    """Put a shell script with a given name first on the PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -72,7 +71,7 @@ def journal_line(message: object) -> str:
 
 
 class Written:
-    """A journal whose lines can be read."""
+    """A journal that keeps its lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -80,7 +79,7 @@ class Written:
 
 
 class Host:
-    """A collector of a host with two GPUs, whose surroundings are scripts."""
+    """A collector on a host with two GPUs that scripts simulate."""
 
     def __init__(self, state: Path, **settings: Any) -> None:
         self.written = Written()
@@ -102,7 +101,7 @@ class Host:
 
 @pytest.fixture
 def served() -> Iterator[Callable[[dict[str, str]], int]]:
-    """Serves texts by path on a loopback port."""
+    """Serve texts by path on a loopback port."""
     servers: list[ThreadingHTTPServer] = []
 
     def serve(answers: dict[str, str]) -> int:
@@ -142,46 +141,46 @@ class TestGpus:
             metrics.parse_gpus("0, [Unknown Error], [GPU is lost], [GPU is lost], [GPU is lost], [GPU is lost]") == []
         )
 
-    def test_a_power_cap_is_no_trouble_and_heat_is(self) -> None:
+    def test_power_cap_is_no_fault_but_heat_is(self) -> None:
         assert metrics.throttles(0x1 | 0x2 | 0x4) == []
         assert metrics.throttles(0x4 | 0x40) == ["hardware thermal slowdown"]
         assert metrics.throttles(None) == []
 
-    def test_a_driver_that_has_only_the_older_field_is_asked_for_that(self, programs: Any) -> None:
+    def test_older_driver_is_queried_with_the_older_field(self, programs: Any) -> None:
         refusal = 'Field "clocks_event_reasons.active" is not a valid field to query.'
         programs("nvidia-smi", f"case $1 in *event_reasons*) echo '{refusal}'; exit 2;; esac\n{printing(TWO_GPUS)}")
         assert len(metrics.Smi("nvidia-smi").gpus()) == 2
 
-    def test_a_driver_that_refuses_is_told_with_its_words(self, programs: Any) -> None:
+    def test_driver_error_is_reported(self, programs: Any) -> None:
         programs(
             "nvidia-smi", printing("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", 9)
         )
         with pytest.raises(metrics.Unreadable, match="status 9: NVIDIA-SMI has failed"):
             metrics.Smi("nvidia-smi").gpus()
 
-    def test_no_nvidia_smi_is_told(self) -> None:
+    def test_missing_nvidia_smi_is_reported(self) -> None:
         with pytest.raises(metrics.Unreadable, match="cannot be run: No such file"):
             metrics.Smi("/nowhere/nvidia-smi").gpus()
 
-    def test_a_driver_that_hangs_is_left_behind_and_not_asked_again(
+    def test_hanging_driver_is_abandoned_and_not_queried_again(
         self, programs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         programs("nvidia-smi", f"echo $$ >>{tmp_path}/asked\nexec sleep 60")
-        monkeypatch.setattr(subprocess.Popen, "kill", lambda _: None)  # as one that is stuck in the kernel
+        monkeypatch.setattr(subprocess.Popen, "kill", lambda _: None)  # like a process that is stuck in the kernel
         smi = metrics.Smi("nvidia-smi", timeout_seconds=1)
-        with pytest.raises(metrics.Unreadable, match="no answer in 1 s"):
+        with pytest.raises(metrics.Unreadable, match="did not answer within 1 s"):
             smi.gpus()
-        with pytest.raises(metrics.Unreadable, match="still hangs"):
+        with pytest.raises(metrics.Unreadable, match="still hanging"):
             smi.gpus()
         (asked,) = (tmp_path / "asked").read_text().split()
         os.kill(int(asked), signal.SIGKILL)
 
 
 class TestErrors:
-    def test_new_xids_are_counted_once_and_told_with_their_cause(self, programs: Any, tmp_path: Path) -> None:
+    def test_new_xids_are_counted_once_and_logged_with_their_cause(self, programs: Any, tmp_path: Path) -> None:
         programs("nvidia-smi", printing(TWO_GPUS))
         lines = "\n".join([journal_line(XID_79), journal_line(XID_45), journal_line("usb 1-1: new device"), "no json"])
-        # Like journalctl, it shows what came after the cursor: here, everything once.
+        # Like journalctl, it prints the entries after the cursor: here, everything once.
         once = 'for last; do :; done; cursor=${last#*=}; [ -e "$cursor" ] && exit 1; : >"$cursor"'
         programs("journalctl", f"{once}\n{printing(lines)}")
         host = Host(tmp_path)
@@ -192,11 +191,11 @@ class TestErrors:
         assert told[0].endswith('GPU has fallen off the bus."')
         assert "xid=45 counted=False" in told[1]
 
-    def test_a_message_that_is_no_text_is_read_too(self) -> None:
+    def test_binary_message_is_parsed(self) -> None:
         assert [xid.code for xid in metrics.parse_xids([journal_line(list(XID_79.encode() + b"\xff"))])] == [79]
 
-    def test_an_empty_kernel_log_is_no_trouble_and_an_unreadable_one_is(self, programs: Any, tmp_path: Path) -> None:
-        programs("journalctl", "exit 1")  # what systemd 252 does when no entry matches
+    def test_empty_kernel_log_is_no_error_but_an_unreadable_one_is(self, programs: Any, tmp_path: Path) -> None:
+        programs("journalctl", "exit 1")  # as systemd 252 when no entry matches
         assert metrics.new_xids(tmp_path / "cursor") == []
         programs("journalctl", "echo No journal files were opened due to insufficient permissions. >&2; exit 1")
         with pytest.raises(metrics.Unreadable, match="insufficient permissions"):
@@ -207,7 +206,7 @@ class TestErrors:
 
         def errors(total: int) -> Any:
             programs("nvidia-smi", printing(TWO_GPUS.replace("A10G, 0,", f"A10G, {total},")))
-            return Host(tmp_path).values()["GpuErrors"]  # a new one each time: a restart forgets nothing
+            return Host(tmp_path).values()["GpuErrors"]  # a new collector each time: a restart keeps the state
 
         assert [errors(total) for total in (0, 2, 2, 5, 1, 1)] == [0, 2, 0, 3, 1, 0]
 
@@ -220,13 +219,13 @@ class TestErrors:
         programs("nvidia-smi", "exit 9")
         assert host.values() == {"GpuCount": 0, "GpuErrors": 2}
 
-    def test_a_host_without_a_gpu_says_zero_and_no_error(self, programs: Any, tmp_path: Path) -> None:
+    def test_host_without_a_gpu_publishes_zero_and_no_error(self, programs: Any, tmp_path: Path) -> None:
         programs("journalctl", "exit 1")
         host = Host(tmp_path, expected_gpus=0, nvidia_smi="/nowhere/nvidia-smi")
         assert host.values() == {"GpuCount": 0, "GpuErrors": 0}
         assert any("no GPU" in line for line in host.written.lines)
 
-    def test_a_lowered_clock_is_told_when_it_begins_and_when_it_ends(self, programs: Any, tmp_path: Path) -> None:
+    def test_throttling_is_logged_when_it_begins_and_ends(self, programs: Any, tmp_path: Path) -> None:
         programs("journalctl", "exit 1")
         host = Host(tmp_path)
         for output in (TWO_GPUS, TWO_GPUS, TWO_GPUS.replace("0x0000000000000060", "0x0000000000000000")):
@@ -245,19 +244,19 @@ class TestModels:
             ([models((100, 100)), models((100, 100), (50, 50))], 1),
             ([models((100, 100)), models((100, 40))], 0),
             ([models((100, 0))], 0),
-            ([models()], None),  # nothing is loaded: neither good nor bad
+            ([models()], None),  # nothing is loaded: no value
             (["not json"], None),
             ([models((100, 100)), "not json"], 1),
         ],
     )
-    def test_every_loaded_model_must_be_wholly_on_a_gpu(
+    def test_every_loaded_model_must_be_fully_on_a_gpu(
         self, served: Any, programs: Any, tmp_path: Path, answers: list[str], expected: int | None
     ) -> None:
         programs("journalctl", "exit 1")
         ports = [served({"/api/ps": answer}) for answer in answers]
         assert Host(tmp_path, expected_gpus=0, ollama_ports=ports).values().get("ModelOnGpu") == expected
 
-    def test_a_model_on_the_cpu_is_told_by_name_and_share(self, served: Any, programs: Any, tmp_path: Path) -> None:
+    def test_model_on_the_cpu_is_logged_with_name_and_share(self, served: Any, programs: Any, tmp_path: Path) -> None:
         programs("journalctl", "exit 1")
         port = served({"/api/ps": models((1000, 400))})
         host = Host(tmp_path, expected_gpus=0, ollama_ports=[port])
@@ -266,7 +265,7 @@ class TestModels:
 
 
 class TestGateway:
-    def test_the_load_is_the_sum_over_the_servers_that_live(self) -> None:
+    def test_load_is_the_sum_over_live_servers(self) -> None:
         assert metrics.parse_page(PAGE, ["ollama"]) == metrics.Load(in_flight=4, queued=3, slots=4)
 
     def test_other_backends_do_not_count(self) -> None:
@@ -274,7 +273,7 @@ class TestGateway:
         with pytest.raises(metrics.Unreadable, match="no server of chat"):
             metrics.parse_page(PAGE, ["chat"])
 
-    def test_a_page_that_is_away_publishes_nothing_rather_than_zero(self, programs: Any, tmp_path: Path) -> None:
+    def test_missing_page_publishes_nothing_instead_of_zero(self, programs: Any, tmp_path: Path) -> None:
         programs("journalctl", "exit 1")
         host = Host(tmp_path, expected_gpus=0)
         host.collector.sample_gateway()
@@ -282,7 +281,7 @@ class TestGateway:
         assert {"InFlight", "Queued", "Slots"}.isdisjoint(host.values())
         assert sum("event=gateway_page" in line for line in host.written.lines) == 1
 
-    def test_every_look_since_the_last_time_is_sent_once(self, served: Any, programs: Any, tmp_path: Path) -> None:
+    def test_every_sample_is_published_once(self, served: Any, programs: Any, tmp_path: Path) -> None:
         programs("journalctl", "exit 1")
         host = Host(tmp_path, expected_gpus=0, gateway_page=f"http://127.0.0.1:{served({'/metrics': PAGE})}/metrics")
         for _ in range(3):
@@ -313,7 +312,8 @@ def test_the_service_sends_the_contracts_names_units_and_dimensions(served: Any,
     assert settings["agent_port"] == CONTRACT["ports"]["embedded_metrics"]
     configuration.write_text(json.dumps({**settings, "agent_port": receiver.getsockname()[1]}))
 
-    service = subprocess.Popen([sys.executable, PROGRAM, configuration, tmp_path], stdout=subprocess.PIPE, text=True)
+    program = command("gpu_metrics", "ollama-gpu-metrics")
+    service = subprocess.Popen([*program, configuration, tmp_path], stdout=subprocess.PIPE, text=True)
     try:
         line = json.loads(receiver.recv(65535))
     finally:
@@ -341,7 +341,7 @@ def test_the_service_sends_the_contracts_names_units_and_dimensions(served: Any,
     }
 
 
-def test_an_agent_that_is_away_is_told_once_and_found_again() -> None:
+def test_missing_agent_is_logged_once_and_used_again_later() -> None:
     written = Written()
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("127.0.0.1", 0))
@@ -362,12 +362,12 @@ def test_an_agent_that_is_away_is_told_once_and_found_again() -> None:
     assert "result=ok" in written.lines[-1]
 
 
-def test_a_bake_knows_no_group_and_publishes_nothing(tmp_path: Path) -> None:
+def test_configuration_without_environment_has_no_group(tmp_path: Path) -> None:
     assert json.loads(render(tmp_path, {"gpu_metrics_instance_id": "i-0123456789abcdef0"}).read_text())["group"] == ""
 
 
 def render(folder: Path, settings: dict[str, Any]) -> Path:
-    """The configuration that the role writes, rendered by Ansible itself."""
+    """Return the role's configuration, rendered by Ansible."""
     written = folder / "metrics.json"
     play = {
         "hosts": "localhost",

@@ -1,4 +1,4 @@
-"""GPUs are found in a tree like the kernel's /sys before any driver is there; what nvidia-smi prints completes them."""
+"""GPUs are found in a tree like the kernel's /sys without a driver, and completed with nvidia-smi's output."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_gpus_are_found_in_the_order_of_their_addresses(sysfs: Path) -> None:
     ]
 
 
-def test_other_vendors_and_the_sound_of_a_gpu_are_no_gpus(sysfs: Path) -> None:
+def test_other_vendors_and_audio_functions_are_no_gpus(sysfs: Path) -> None:
     plug(sysfs, "0000:00:05.0", NETWORK_CARD, "0x020000", vendor="0x1d0f")
     plug(sysfs, "0000:00:06.0", "0x10fa", "0x040300")
     assert scan.nvidia_devices(sysfs) == ([], False)
 
 
-def test_an_nvswitch_is_seen_and_is_no_gpu(sysfs: Path) -> None:
+def test_nvswitch_is_found_and_is_no_gpu(sysfs: Path) -> None:
     plug(sysfs, "0000:c0:00.0", AMPERE_NVSWITCH, "0x068000")
     assert scan.nvidia_devices(sysfs) == ([], True)
 

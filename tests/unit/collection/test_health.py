@@ -1,4 +1,4 @@
-"""ollama-gpu-health: an instance is ready only while every promise that it alone can break is kept."""
+"""ollama-gpu-health: an instance is ready only while all of its own checks pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import json
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,16 +21,16 @@ from typing import Any
 
 import pytest
 
-from tests.unit.collection.programs import ROLES, load
+from tests.unit.collection import programs
 
-health: Any = load("gateway", "ollama-gpu-health")
+health: Any = programs.load("gateway", "ollama-gpu-health")
 
 FOLDER = Path(tempfile.mkdtemp(prefix="test-health-"))
 atexit.register(shutil.rmtree, FOLDER)
 
 
 def served(*models: str | dict[str, Any], formerly: tuple[dict[str, Any], ...] = ()) -> str:
-    """The file of a set; a model that is a name alone has weights of its own."""
+    """Write the file of a set. A model that is only a name has its own weights."""
     whole = [each if isinstance(each, dict) else {"name": each, "digest": f"sha256:{each}"} for each in models]
     text = json.dumps({"models": whole, "formerly": formerly})
     file = FOLDER / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
@@ -71,16 +70,16 @@ class Clock:
 
 
 def loaded(**models: int) -> Callable[..., bytes]:
-    """Every Ollama has these models, so many of 100 bytes on its GPU."""
+    """Return answers of Ollama with these models, each with a number of its 100 bytes on the GPU."""
     listed = [{"name": name.replace("_", ":"), "size": 100, "size_vram": vram} for name, vram in models.items()]
     return lambda *_: json.dumps({"models": listed}).encode()
 
 
-def test_a_model_wholly_on_its_gpu_is_well() -> None:
+def test_model_fully_on_its_gpu_passes() -> None:
     assert health.look_at_models(SETTINGS, loaded(gemma3_270m=100)).slots == {}
 
 
-def test_a_model_that_is_partly_on_the_cpu_makes_its_ollama_unfit() -> None:
+def test_model_partly_on_the_cpu_takes_its_ollama_out() -> None:
     slots = health.look_at_models(SETTINGS, loaded(gemma3_270m=40)).slots
     assert slots == dict.fromkeys([11500, 11501], "only 40 % of gemma3:270m is on the GPU")
 
@@ -89,7 +88,7 @@ def test_without_a_required_gpu_a_model_may_be_on_the_cpu() -> None:
     assert health.look_at_models(changed(require_gpu=False), loaded(gemma3_270m=0)).slots == {}
 
 
-def test_a_model_that_is_not_resident_makes_its_ollama_unfit() -> None:
+def test_missing_model_takes_its_ollama_out() -> None:
     slots = health.look_at_models(SETTINGS, loaded(other_1b=100)).slots
     assert slots[11500] == "gemma3:270m is not loaded"
 
@@ -102,13 +101,13 @@ def model(name: str, weights: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "digest": f"sha256:{name}", "weights": weights, **more}
 
 
-def test_two_models_of_the_same_weights_are_one_process() -> None:
+def test_two_models_of_the_same_weights_share_a_process() -> None:
     both = changed(models_file=served(model("gemma3:270m", "w"), model("copy:1b", "w")))
     assert health.look_at_models(both, loaded(gemma3_270m=100)).slots == {}
     assert health.look_at_models(both, loaded(copy_1b=40)).slots[11500] == "only 40 % of copy:1b is on the GPU"
 
 
-def test_a_process_may_go_by_a_name_that_is_served_no_longer() -> None:
+def test_process_may_have_a_name_that_is_no_longer_served() -> None:
     gone = model("copy:1b", "w")
     left = changed(models_file=served(model("gemma3:270m", "w"), formerly=(gone,)))
     assert health.look_at_models(left, loaded(copy_1b=100)).slots == {}
@@ -130,10 +129,10 @@ def test_a_set_that_cannot_be_read_is_a_cause(tmp_path: Path, text: str) -> None
     file = tmp_path / "models.json"
     file.write_text(text, encoding="utf-8")
     outcome = health.look_at_models(changed(models_file=str(file)), loaded(gemma3_270m=100))
-    assert "does not say which models are served" in outcome.cause
+    assert "does not list the served models" in outcome.cause
 
 
-def test_what_only_embeds_is_not_listed_for_people() -> None:
+def test_embedding_models_are_not_listed() -> None:
     mixed = changed(models_file=served("gemma3:270m", model("Embedder", "e", embeds=True)))
     said = {"models": [{"name": "gemma3:270m", "size": 1}, {"name": "embedder:latest"}, {"name": "older:1b"}]}
 
@@ -146,7 +145,7 @@ def test_what_only_embeds_is_not_listed_for_people() -> None:
     assert listed == {"models": [{"name": "gemma3:270m", "size": 1}, {"name": "older:1b"}]}
 
 
-def test_no_list_is_not_an_empty_list() -> None:
+def test_failed_list_is_an_error_not_an_empty_list() -> None:
     def ask(url: str, body: object, seconds: float) -> bytes:
         raise ConnectionRefusedError("refused")
 
@@ -154,7 +153,7 @@ def test_no_list_is_not_an_empty_list() -> None:
         health.chat_models(SETTINGS, ask)
 
 
-def test_an_ollama_that_does_not_answer_is_unfit_and_the_other_is_not() -> None:
+def test_only_an_ollama_that_does_not_answer_is_taken_out() -> None:
     def ask(url: str, body: object, seconds: float) -> bytes:
         if ":11501/" in url:
             raise ConnectionRefusedError("refused")
@@ -165,7 +164,7 @@ def test_an_ollama_that_does_not_answer_is_unfit_and_the_other_is_not() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"{", b"[]", b'{"models": [{"nonsense": 1}]}', b'{"models": null}'])
-def test_an_answer_that_is_no_list_of_models_makes_an_ollama_unfit(answer: bytes) -> None:
+def test_invalid_list_of_models_takes_an_ollama_out(answer: bytes) -> None:
     assert set(health.look_at_models(SETTINGS, lambda *_: answer).slots) == {11500, 11501}
 
 
@@ -179,11 +178,11 @@ def test_every_gpu_must_answer() -> None:
     assert health.look_at_gpus(SETTINGS, lambda *_: "GPU-a\n").slots == {11501: "GPU GPU-b does not answer"}
 
 
-def test_without_uuids_their_number_must_be_right() -> None:
-    assert health.look_at_gpus(changed(gpus=[]), lambda *_: "GPU-x\n").cause == "1 GPUs answer, 2 are used"
+def test_without_uuids_the_number_of_gpus_must_match() -> None:
+    assert health.look_at_gpus(changed(gpus=[]), lambda *_: "GPU-x\n").cause == "1 GPUs answer, 2 are required"
 
 
-def test_a_driver_that_fails_is_named_with_its_last_words() -> None:
+def test_driver_failure_is_reported_with_its_last_line() -> None:
     def run(command: list[str], seconds: float) -> str:
         words = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
         return str(health.run(["sh", "-c", f'echo "{words}"; exit 9'], seconds))
@@ -192,11 +191,9 @@ def test_a_driver_that_fails_is_named_with_its_last_words() -> None:
     assert cause.startswith("the GPU driver does not answer: NVIDIA-SMI has failed because")
 
 
-def test_a_driver_that_hangs_is_given_up() -> None:
-    started = time.monotonic()
-    outcome = health.look_at_gpus(SETTINGS, lambda *_: health.run(["sleep", "60"], 0.2))
+def test_hanging_driver_is_abandoned() -> None:
+    outcome = health.look_at_gpus(SETTINGS, lambda *_: health.run(["sleep", "3600"], 0.2))
     assert "timed out" in outcome.cause
-    assert time.monotonic() - started < 5
 
 
 def test_a_host_without_nvidia_smi_is_not_ready_unless_it_needs_no_gpu() -> None:
@@ -210,12 +207,12 @@ def test_a_host_without_nvidia_smi_is_not_ready_unless_it_needs_no_gpu() -> None
 # The disk
 
 
-def test_a_full_disk_is_named_with_what_is_left_and_needed() -> None:
+def test_full_disk_is_reported_with_free_and_required_space() -> None:
     assert health.look_at_disk(SETTINGS, lambda _: 600 << 20).cause == ""
-    assert health.look_at_disk(SETTINGS, lambda _: 100 << 20).cause == "/ has 100 MiB left, 512 MiB are needed"
+    assert health.look_at_disk(SETTINGS, lambda _: 100 << 20).cause == "/ has 100 MiB free, 512 MiB are required"
 
 
-def test_a_disk_that_is_gone_is_a_cause() -> None:
+def test_missing_disk_is_a_cause() -> None:
     assert health.look_at_disk(changed(disk_paths=["/nonexistent"]), health.free).cause != ""
 
 
@@ -223,7 +220,7 @@ def test_a_disk_that_is_gone_is_a_cause() -> None:
 
 
 def page(*work: tuple[int, int]) -> str:
-    """The gateway's figures: requests and bytes of each Ollama's chat lane; the embedding lane idles."""
+    """Return the gateway's metrics: requests and bytes of each Ollama's chats. Embeddings are idle."""
     lines = ["# TYPE haproxy_server_current_sessions gauge"]
     for index, (requests, received) in enumerate(work):
         for proxy, values in (("ollama", (requests, received)), ("embeddings", (0, 0)), ("listings", (7, 9))):
@@ -234,7 +231,7 @@ def page(*work: tuple[int, int]) -> str:
 
 
 class World:
-    """Answers of the gateway's figures and of Ollama, and what was asked."""
+    """Simulates the gateway's metrics and Ollama, and records the probes."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -246,7 +243,7 @@ class World:
         if url == SETTINGS.figures:
             return self.figures.encode()
         assert body is not None
-        assert body["options"] == {"num_predict": 1}  # any runner option would load the model again
+        assert body["options"] == {"num_predict": 1}  # any runner option would reload the model
         self.probed.append(url)
         self.clock.now += min(self.slow, seconds)
         if self.slow > seconds:
@@ -264,7 +261,7 @@ def probe(world: World) -> Any:
     return health.Probe(SETTINGS, world.ask, world.clock)
 
 
-def test_an_idle_ollama_is_probed_no_more_often_than_asked(world: World, probe: Any) -> None:
+def test_idle_ollama_is_probed_at_the_interval(world: World, probe: Any) -> None:
     for _ in range(4):
         assert probe.look().slots == {}
         world.clock.now += 10
@@ -287,7 +284,7 @@ def test_a_busy_ollama_is_not_probed(world: World, probe: Any) -> None:
     assert [url for url in world.probed if ":11501/" in url] != []
 
 
-def test_one_slow_probe_is_a_hiccup_and_two_are_a_cause_until_a_quick_one(world: World, probe: Any) -> None:
+def test_two_slow_probes_are_a_cause_until_a_fast_one(world: World, probe: Any) -> None:
     world.slow = 9
     assert probe.look().slots == {}
     assert "failed after 4.0 s" in probe.look().slots[11500]
@@ -295,24 +292,24 @@ def test_one_slow_probe_is_a_hiccup_and_two_are_a_cause_until_a_quick_one(world:
     assert probe.look().slots == {}
 
 
-def test_streams_that_stand_still_are_a_cause_until_they_move(world: World, probe: Any) -> None:
+def test_stalled_streams_are_a_cause_until_they_progress(world: World, probe: Any) -> None:
     world.figures = page((2, 500), (0, 0))
     probe.look()
     world.clock.now += 119
     assert 11500 not in probe.look().slots
     world.clock.now += 2
-    assert probe.look().slots[11500] == "2 requests have had no token for 121 s"
+    assert probe.look().slots[11500] == "2 requests have received no token for 121 s"
     world.figures = page((2, 501), (0, 0))
     assert probe.look().slots == {}
 
 
-def test_without_the_gateways_figures_nothing_is_probed_or_blamed(world: World, probe: Any) -> None:
+def test_without_gateway_metrics_nothing_is_probed_or_failed(world: World, probe: Any) -> None:
     world.figures = "no figures"
     assert probe.look().slots == {}
     assert world.probed == []
 
 
-# The verdict
+# The readiness
 
 
 def board(clock: Clock, *names: str) -> Any:
@@ -320,16 +317,16 @@ def board(clock: Clock, *names: str) -> Any:
     return health.Board(checks, [11500, 11501], 1, clock)
 
 
-def test_nothing_is_ready_before_everything_was_looked_at() -> None:
+def test_instance_is_not_ready_before_every_check_ran() -> None:
     clock = Clock()
     tried = board(clock, "models", "disk")
     tried.record("models", health.Outcome())
-    assert tried.causes() == ["disk was not looked at yet"]
+    assert tried.causes() == ["disk was not checked yet"]
     tried.record("disk", health.Outcome())
     assert tried.causes() == []
 
 
-def test_a_look_that_never_comes_back_is_a_cause() -> None:
+def test_check_that_never_returns_is_a_cause() -> None:
     clock = Clock()
     tried = board(clock, "gpus")
     tried.record("gpus", health.Outcome())
@@ -345,10 +342,10 @@ def test_an_instance_stays_ready_while_enough_ollama_serve() -> None:
     assert tried.slot(11500) == "gemma3:270m is not loaded"
     tried.record("gpus", health.Outcome(slots={11501: "GPU GPU-b does not answer"}))
     assert len(tried.causes()) == 1
-    assert tried.causes()[0].startswith("0 of 2 Ollama serve, at least 1 must")
+    assert tried.causes()[0].startswith("0 of 2 Ollama serve, 1 are required")
 
 
-def test_a_look_that_fails_in_an_unforeseen_way_is_a_cause_and_not_the_end() -> None:
+def test_unexpected_exception_of_a_check_is_a_cause() -> None:
     def broken() -> Any:
         raise RuntimeError("unforeseen")
 
@@ -365,14 +362,14 @@ def test_a_look_that_fails_in_an_unforeseen_way_is_a_cause_and_not_the_end() -> 
     thread.join(5)
 
 
-# The program as it is installed
+# The program
 
 
 class Ollama(BaseHTTPRequestHandler):
     models: Any = ()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Do not log."""
 
     def do_GET(self) -> None:
         self._answer({"models": self.models} if self.path in ("/api/ps", "/api/tags") else {})
@@ -428,8 +425,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         port=port, ollama_ports=[ollama.server_port], gpus=[], require_gpu=False, figures="http://127.0.0.1:9/metrics"
     )
     (tmp_path / "health.json").write_text(json.dumps(dataclasses.asdict(settings)))
-    program = ROLES / "gateway" / "files" / "ollama-gpu-health.py"
-    process = subprocess.Popen([sys.executable, "-I", str(program), str(tmp_path / "health.json")])
+    process = subprocess.Popen([*programs.command("gateway", "ollama-gpu-health"), str(tmp_path / "health.json")])
     try:
         yield Running(port, ollama.server_port, handler)
     finally:
@@ -450,7 +446,7 @@ def test_the_program_answers_ready_details_and_haproxys_agent_and_nothing_else(r
     assert running.get("/")[0] == 404
 
 
-def test_the_program_says_what_is_wrong(running: Running) -> None:
+def test_program_reports_the_causes(running: Running) -> None:
     running.until(200)
     running.handler.models = []
     assert "gemma3:270m is not loaded" in running.until(503)

@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import http.server
 import json
-import sys
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,11 +33,11 @@ def program() -> ModuleType:
 
 
 class Ollama(http.server.BaseHTTPRequestHandler):
-    """Ollama's API as far as it is asked here."""
+    """The part of Ollama's API that the program uses."""
 
     store: Path
-    processes: dict[str, str]  # by weights, the name that it was loaded by
-    busy: set[str]  # weights of processes that are answering somebody
+    processes: dict[str, str]  # by weights, the name that loaded the process
+    busy: set[str]  # weights of processes that are answering
     ending: set[str]
     refused: set[str]  # names that cannot be loaded
     asked: list[str]
@@ -70,7 +70,7 @@ class Ollama(http.server.BaseHTTPRequestHandler):
 
     @classmethod
     def settle(cls) -> None:
-        """What was to end and has nothing to do any more ends."""
+        """End the idle processes that should end."""
         for weights in cls.ending - cls.busy:
             cls.processes.pop(weights, None)
         cls.ending &= cls.busy
@@ -87,7 +87,7 @@ class Ollama(http.server.BaseHTTPRequestHandler):
 
 
 class World:
-    """A host with one Ollama, its environment's bucket (as a folder) and its parameter."""
+    """A host with one Ollama, the environment's bucket (as a folder) and its parameter."""
 
     def __init__(self, folder: Path, program: ModuleType) -> None:
         self.folder, self.program = folder, program
@@ -122,15 +122,15 @@ class World:
 
     def script(self, name: str, role: str, program: str, options: str) -> str:
         path = self.folder / f"run-{name}"
-        real = programs.ROLES / role / "files" / program
-        path.write_text(f'#!/bin/sh\nexec {sys.executable} {real} "$@" {options}\n', encoding="utf-8")
+        real = shlex.join(programs.command(role, program))
+        path.write_text(f'#!/bin/sh\nexec {real} "$@" {options}\n', encoding="utf-8")
         path.chmod(0o755)
-        if name == "store":  # what follows "--" are models
-            path.write_text(f'#!/bin/sh\nexec {sys.executable} {real} "$@"\n', encoding="utf-8")
+        if name == "store":  # arguments after "--" are models
+            path.write_text(f'#!/bin/sh\nexec {real} "$@"\n', encoding="utf-8")
         return str(path)
 
     def model(self, name: str, weights: bytes, **more: Any) -> Model:
-        """A model in the bucket, as the driver puts it there."""
+        """Create a model in the bucket, as the command does."""
         layers = [self._blob(self.bucket, weights), self._blob(self.bucket, f"license of {name}".encode())]
         config = self._blob(self.bucket, b"{}")
         content = json.dumps({"config": config, "layers": layers}).encode()
@@ -138,7 +138,7 @@ class World:
         return {"name": name, "digest": manifest["digest"], "weights": layers[0]["digest"], **more}
 
     def serve(self, *models: Model) -> None:
-        """Let the host serve these already, as after a boot."""
+        """Make the host serve these models, as after a boot."""
         for model in models:
             content = (self.bucket / "blobs" / model["digest"].replace(":", "-")).read_bytes()
             manifest = json.loads(content)
@@ -164,7 +164,7 @@ class World:
 
     @property
     def offered(self) -> set[str]:
-        """The names that Ollama would list."""
+        """Return the names that Ollama would list."""
         files = self.store.glob("manifests/*/*/*/*")
         return {f"{file.parent.name}:{file.name}" for file in files if not file.name.startswith(".")}
 
@@ -182,7 +182,7 @@ class World:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch, program: ModuleType) -> list[dict[str, str]]:
-    """What the gateway was told; test_gateway tells a real one."""
+    """The names that the gateway received. test_gateway uses a real gateway."""
     said: list[dict[str, str]] = []
     monkeypatch.setattr(program.Host, "tell_gateway", lambda _, names: said.append(dict(names)))
     return said
@@ -201,7 +201,7 @@ def world(
         made.server.server_close()
 
 
-def test_a_set_that_is_served_already_costs_nothing_and_is_said_once(world: World, capsys: Any) -> None:
+def test_served_set_changes_nothing_and_is_logged_once(world: World, capsys: Any) -> None:
     first = world.model("gemma3:270m", b"weights")
     world.serve(first)
     world.want(first)
@@ -210,7 +210,7 @@ def test_a_set_that_is_served_already_costs_nothing_and_is_said_once(world: Worl
     assert capsys.readouterr().out == f"ollama-gpu-model-set: serves gemma3:270m@{first['digest'][7:19]}\n"
 
 
-def test_a_new_model_is_copied_loaded_and_then_relied_on(world: World, told: list[dict[str, str]]) -> None:
+def test_new_model_is_copied_and_loaded_before_it_is_served(world: World, told: list[dict[str, str]]) -> None:
     first, second = world.model("gemma3:270m", b"weights"), world.model("Other", b"other")
     world.serve(first)
     world.want(first, second)
@@ -221,23 +221,23 @@ def test_a_new_model_is_copied_loaded_and_then_relied_on(world: World, told: lis
     assert told == [{"gemma3:270m": "gemma3:270m", "other": "other"}]
 
 
-def test_what_goes_is_offered_no_longer_and_ends_after_its_last_answer(world: World) -> None:
+def test_removed_model_is_withdrawn_and_unloads_after_its_last_answer(world: World) -> None:
     first, second = world.model("gemma3:270m", b"weights"), world.model("other:1b", b"other")
     world.serve(first, second)
     world.want(first)
     world.ollama.busy = {second["weights"]}
     assert world.run() == 0
     assert world.offered == {"gemma3:270m"}
-    assert second["weights"] in world.ollama.processes, "somebody's answer is still coming"
+    assert second["weights"] in world.ollama.processes, "an answer is still running"
     world.ollama.busy = set()
     world.ollama.settle()
     assert world.ollama.processes == {first["weights"]: "gemma3:270m"}
     blobs = {file.name for file in (world.store / "blobs").iterdir()}
-    assert second["weights"].replace(":", "-") not in blobs, "its file is gone from the disk"
+    assert second["weights"].replace(":", "-") not in blobs, "its file is removed from the disk"
     assert first["weights"].replace(":", "-") in blobs
 
 
-def test_another_digest_is_loaded_before_the_former_ends(world: World) -> None:
+def test_new_digest_is_loaded_before_the_old_one_unloads(world: World) -> None:
     old, new = world.model("gemma3:270m", b"weights"), world.model("gemma3:270m", b"newer")
     world.serve(old)
     world.want(new)
@@ -260,14 +260,14 @@ def test_weights_that_another_name_still_has_stay_loaded(world: World) -> None:
     world.want(copy)
     assert world.run() == 0
     assert world.offered == {"copy:1b"}
-    assert world.ollama.processes == {first["weights"]: "gemma3:270m"}, "which goes by the name that it was loaded by"
+    assert world.ollama.processes == {first["weights"]: "gemma3:270m"}, "the process keeps the name that loaded it"
     assert world.served["formerly"] == [first]
     world.want(first, copy)
     assert world.run() == 0
     assert world.served["formerly"] == []
 
 
-def test_a_model_that_cannot_be_loaded_leaves_what_was_served(
+def test_model_that_fails_to_load_keeps_the_served_set(
     world: World, capsys: Any, program: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, broken = (world.model(name, name.encode()) for name in ("gemma3:270m", "other:1b", "broken:1b"))
@@ -275,12 +275,12 @@ def test_a_model_that_cannot_be_loaded_leaves_what_was_served(
     world.want(first, second, broken)
     world.ollama.refused = {"broken:1b"}
     assert (world.run(), world.run()) == (1, 1)
-    assert world.ollama.asked.count("broken:1b") == 1, "it is not tried anew at every look"
+    assert world.ollama.asked.count("broken:1b") == 1, "it is not retried at every run"
     assert world.offered == {"gemma3:270m"}, "Ollama would load it at the first request"
     assert world.ollama.processes == {first["weights"]: "gemma3:270m"}
     assert world.served["models"] == [first]
     said = capsys.readouterr().out
-    assert said.count("failed: ") == 1, "the same is not said at every look"
+    assert said.count("failed: ") == 1, "the same message is not repeated at every run"
     assert "unable to load model" in said
     world.ollama.refused = set()
     monkeypatch.setattr(program, "AGAIN_SECONDS", 0)
@@ -288,7 +288,7 @@ def test_a_model_that_cannot_be_loaded_leaves_what_was_served(
     assert world.offered == {"gemma3:270m", "other:1b", "broken:1b"}
 
 
-def test_a_digest_that_cannot_be_loaded_leaves_the_former_one(world: World) -> None:
+def test_digest_that_fails_to_load_keeps_the_old_one(world: World) -> None:
     old, new = world.model("gemma3:270m", b"weights"), world.model("gemma3:270m", b"newer")
     other = world.model("other:1b", b"other")
     world.serve(old)
@@ -299,7 +299,7 @@ def test_a_digest_that_cannot_be_loaded_leaves_the_former_one(world: World) -> N
     assert world.ollama.processes == {old["weights"]: "gemma3:270m"}
 
 
-def test_a_model_that_the_bucket_lacks_leaves_what_was_served(world: World, capsys: Any) -> None:
+def test_model_missing_in_the_bucket_keeps_the_served_set(world: World, capsys: Any) -> None:
     first, second = world.model("gemma3:270m", b"weights"), world.model("other:1b", b"other")
     world.serve(first)
     world.want(first, second)
@@ -309,7 +309,7 @@ def test_a_model_that_the_bucket_lacks_leaves_what_was_served(world: World, caps
     assert "has no blobs/" in capsys.readouterr().out
 
 
-def test_what_does_not_fit_is_never_loaded(world: World, capsys: Any) -> None:
+def test_model_that_does_not_fit_is_never_loaded(world: World, capsys: Any) -> None:
     first = world.model("gemma3:270m", b"weights")
     large = world.model("large:70b", b"large", memory_bytes=1 << 60)
     world.serve(first)
@@ -320,7 +320,7 @@ def test_what_does_not_fit_is_never_loaded(world: World, capsys: Any) -> None:
     assert world.ollama.processes == {first["weights"]: "gemma3:270m"}
 
 
-def test_a_further_name_of_loaded_weights_needs_no_room(world: World) -> None:
+def test_new_name_of_loaded_weights_needs_no_memory(world: World) -> None:
     first = world.model("gemma3:270m", b"weights")
     copy = world.model("copy:1b", b"weights", memory_bytes=1 << 60)
     world.serve(first)
@@ -329,23 +329,23 @@ def test_a_further_name_of_loaded_weights_needs_no_room(world: World) -> None:
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"models": []}', '{"models": [{"name": "a"}]}', '{"models": ["a"]}'])
-def test_a_parameter_that_holds_no_set_changes_nothing(world: World, capsys: Any, value: str) -> None:
+def test_invalid_parameter_changes_nothing(world: World, capsys: Any, value: str) -> None:
     first = world.model("gemma3:270m", b"weights")
     world.serve(first)
     client = boto3.client("ssm", region_name="us-east-1")
     client.put_parameter(Name=PARAMETER, Value=value, Type="String")
     assert world.run() == 1
-    assert f"The parameter {PARAMETER} holds no model set" in capsys.readouterr().out
+    assert f"The parameter {PARAMETER} does not contain a model set" in capsys.readouterr().out
     assert (world.offered, world.served["models"]) == ({"gemma3:270m"}, [first])
 
 
-def test_without_the_parameter_everything_stays(world: World, capsys: Any) -> None:
+def test_missing_parameter_changes_nothing(world: World, capsys: Any) -> None:
     world.serve(world.model("gemma3:270m", b"weights"))
     assert world.run() == 1
     assert f"The parameter {PARAMETER} cannot be read: " in capsys.readouterr().out
 
 
-def test_a_boot_is_not_disturbed(world: World) -> None:
+def test_nothing_happens_during_a_boot(world: World) -> None:
     first, second = world.model("gemma3:270m", b"weights"), world.model("other:1b", b"other")
     world.serve(first)
     world.want(first, second)

@@ -1,4 +1,4 @@
-"""ollama-gpu-models: what a host's model store is after a run, and what a run refuses."""
+"""ollama-gpu-models: the store after a run, and the errors of a run."""
 
 import fcntl
 import hashlib
@@ -25,13 +25,13 @@ def program() -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def small_chunks(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several chunks to a blob, and no disk of the machine is too full for them."""
+    """Use several chunks per blob, and ignore the free space of the machine."""
     monkeypatch.setattr(program, "CHUNK_BYTES", 100_000)
     monkeypatch.setattr(program, "RESERVE_BYTES", 0)
 
 
 class Copy:
-    """A copy of a store, as a source."""
+    """A copy of a store that is a source."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,7 +43,7 @@ class Copy:
         return {"digest": f"sha256:{digest}", "size": len(content)}
 
     def model(self, path: str, *contents: bytes) -> str:
-        """Makes the model and returns its digest."""
+        """Create a model and return its digest."""
         config, *layers = [self.blob(content) for content in contents]
         return self.manifest(path, {"schemaVersion": 2, "config": config, "layers": layers})
 
@@ -78,7 +78,7 @@ Run = Callable[..., tuple[int, dict[str, Any], str]]
 
 @pytest.fixture
 def sync(program: ModuleType, store: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `sync` and returns the exit status, the summary and what was said."""
+    """Run `sync` and return the exit status, the summary and the error output."""
 
     def run(source: object, *models: str, **options: str | None) -> tuple[int, dict[str, Any], str]:
         flags = [part for key, value in options.items() for part in (f"--{key}", value) if part is not None]
@@ -103,12 +103,12 @@ def serve(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
-    """A file server with ranges, as nginx is one; tests count its answers and make it fail."""
+    """A file server with ranges, like nginx. Tests count its requests and make it fail."""
 
     root: Path
     ranges = True
     requests: list[str]
-    failures: int  # how many answers break off half-way
+    failures: int  # number of answers to cut off
 
     def do_GET(self) -> None:
         file = self.root / self.path.lstrip("/")
@@ -164,7 +164,7 @@ def test_a_complete_store_needs_no_source(copy: Copy, sync: Run, tmp_path: Path)
     assert sync(tmp_path / "unmounted", f"gemma3:270m@{digest}")[0] == 0
 
 
-def test_a_mirror_gives_blobs_in_parts(copy: Copy, store: Path, sync: Run, mirror: tuple[str, type[Mirror]]) -> None:
+def test_mirror_serves_blobs_in_parts(copy: Copy, store: Path, sync: Run, mirror: tuple[str, type[Mirror]]) -> None:
     digest = copy.model(SMALL, b"{}", WEIGHTS)
     assert sync(mirror[0], f"gemma3:270m@{digest}")[0] == 0
     assert WEIGHTS in stored(store).values()
@@ -183,9 +183,7 @@ def test_a_mirror_without_ranges_works_too(
     assert WEIGHTS in stored(store).values()
 
 
-def test_broken_connections_are_tried_again(
-    copy: Copy, store: Path, sync: Run, mirror: tuple[str, type[Mirror]]
-) -> None:
+def test_broken_connections_are_retried(copy: Copy, store: Path, sync: Run, mirror: tuple[str, type[Mirror]]) -> None:
     mirror[1].failures = 3
     digest = copy.model(SMALL, b"{}", WEIGHTS)
     status, _, said = sync(mirror[0], f"gemma3:270m@{digest}")
@@ -193,7 +191,7 @@ def test_broken_connections_are_tried_again(
     assert said.count("the connection ended after") == 3
 
 
-def test_a_source_that_stays_down_is_one_sentence(sync: Run) -> None:
+def test_unreachable_source_is_reported(sync: Run) -> None:
     status, summary, said = sync("http://127.0.0.1:9", f"gemma3:270m@sha256:{'0' * 64}", tries="2")
     assert (status, summary) == (1, {})
     assert said.splitlines()[-1].startswith("ollama-gpu-models: http://127.0.0.1:9 does not answer after 2 tries")
@@ -201,7 +199,7 @@ def test_a_source_that_stays_down_is_one_sentence(sync: Run) -> None:
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_run_continues_where_the_last_one_broke_off(
+def test_run_continues_an_interrupted_one(
     copy: Copy,
     store: Path,
     sync: Run,
@@ -214,7 +212,7 @@ def test_a_run_continues_where_the_last_one_broke_off(
     digest = copy.model(SMALL, b"{}", WEIGHTS)
     address, handler = mirror
     mirror[1].ranges = ranges
-    # what an interrupted run leaves: the beginning of the weights
+    # the leftovers of an interrupted run: the beginning of the weights
     (store / ".partial").mkdir()
     name = copy.weights().name
     (store / ".partial" / name).write_bytes(WEIGHTS[:450_000])
@@ -226,7 +224,7 @@ def test_a_run_continues_where_the_last_one_broke_off(
         assert any("bytes=450000-549999" in line for line in handler.requests)
 
 
-def test_what_came_before_the_source_went_away_is_kept(
+def test_partial_copy_is_kept_when_the_source_fails(
     copy: Copy, store: Path, sync: Run, mirror: tuple[str, type[Mirror]]
 ) -> None:
     digest = copy.model(SMALL, b"{}", WEIGHTS)
@@ -245,24 +243,24 @@ def test_a_damaged_blob_never_gets_its_name(copy: Copy, store: Path, sync: Run) 
     copy.weights().write_bytes(WEIGHTS[:-1] + b"x")
     status, _, said = sync(copy.root, f"gemma3:270m@{digest}")
     assert status == 1
-    assert "has another content" in said
+    assert "has other content" in said
     assert name not in stored(store)
     assert not (store / ".partial" / name).exists()
     assert not (store / "manifests" / SMALL).exists()
 
 
-def test_another_digest_than_asked_for_changes_nothing(copy: Copy, store: Path, sync: Run) -> None:
+def test_other_digest_than_requested_changes_nothing(copy: Copy, store: Path, sync: Run) -> None:
     old = copy.model(SMALL, b"{}", b"old weights")
     sync(copy.root, f"gemma3:270m@{old}")
     before = stored(store)
     copy.model(SMALL, b"{}", WEIGHTS)
     status, _, said = sync(copy.root, f"gemma3:270m@sha256:{'1' * 64}", prune=None)
     assert status == 1
-    assert f"and sha256:{'1' * 64} was asked for. Nothing was changed" in said
+    assert f"not the requested sha256:{'1' * 64}. Nothing was changed" in said
     assert stored(store) == before
 
 
-def test_a_digest_that_the_name_no_longer_leads_to_is_found_by_itself(copy: Copy, sync: Run, store: Path) -> None:
+def test_old_digest_of_a_name_is_found(copy: Copy, sync: Run, store: Path) -> None:
     former = copy.model(SMALL, b"{}", WEIGHTS)
     copy.blob((copy.root / "manifests" / SMALL).read_bytes())
     copy.model(SMALL, b"{}", b"newer")
@@ -270,12 +268,12 @@ def test_a_digest_that_the_name_no_longer_leads_to_is_found_by_itself(copy: Copy
     assert "sha256:" + hashlib.sha256((store / "manifests" / SMALL).read_bytes()).hexdigest() == former
 
 
-def test_a_model_that_the_source_lacks_is_named(copy: Copy, sync: Run, mirror: tuple[str, type[Mirror]]) -> None:
+def test_model_missing_in_the_source_is_reported(copy: Copy, sync: Run, mirror: tuple[str, type[Mirror]]) -> None:
     for source in (copy.root, mirror[0]):
         status, _, said = sync(source, f"nosuch:1b@sha256:{'1' * 64}")
         assert status == 1
         assert f"{source} has no manifests/registry.ollama.ai/library/nosuch/1b" in said
-    assert len(mirror[1].requests) == 2, "what is neither by digest nor by name is not asked for again"
+    assert len(mirror[1].requests) == 2, "a missing file is not requested again"
 
 
 def test_too_small_a_disk_is_refused_before_anything_is_copied(
@@ -286,11 +284,11 @@ def test_too_small_a_disk_is_refused_before_anything_is_copied(
     status, _, said = sync(copy.root, f"gemma3:270m@{digest}")
     assert status == 1
     assert "The models need 0.0 GiB more in" in said
-    assert "Give the host a larger volume" in said
+    assert "Use a larger volume" in said
     assert stored(store) == {}
 
 
-def test_old_models_go_first_where_the_new_one_does_not_fit_beside_them(
+def test_old_models_are_removed_first_if_the_new_one_does_not_fit(
     copy: Copy, store: Path, sync: Run, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(copy.root, "old:1b@" + copy.model("registry.ollama.ai/library/old/1b", b"[]", b"o" * 900_000))
@@ -330,7 +328,7 @@ def test_a_manifest_cannot_name_a_file_outside_the_store(copy: Copy, sync: Run, 
     digest = copy.manifest(SMALL, {"config": evil, "layers": []})
     status, _, said = sync(copy.root, f"gemma3:270m@{digest}")
     assert status == 1
-    assert "names the unsafe blob" in said
+    assert "has the unsafe blob" in said
     digest = copy.manifest(SMALL, {"layers": "what"})
     assert "cannot be read" in sync(copy.root, f"gemma3:270m@{digest}")[2]
 
@@ -338,7 +336,7 @@ def test_a_manifest_cannot_name_a_file_outside_the_store(copy: Copy, sync: Run, 
 @pytest.mark.parametrize("name", ["../x", "a/../b:c", "a//b", "/a", "a:", "a:b:c", "a b", "-x", "a/b/c/d", "", ".."])
 def test_unsafe_names_are_refused(sync: Run, tmp_path: Path, name: str) -> None:
     status, _, said = sync(tmp_path, f"{name}@sha256:{'0' * 64}")
-    assert (status, "is no model name" in said) == (1, True)
+    assert (status, "is not a valid model name" in said) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -350,19 +348,19 @@ def test_unsafe_names_are_refused(sync: Run, tmp_path: Path, name: str) -> None:
         ("localhost:5000/a/b:c", "localhost:5000/a/b/c"),
     ],
 )
-def test_names_are_ollamas(program: Any, name: str, path: str) -> None:
+def test_names_follow_ollamas_rules(program: Any, name: str, path: str) -> None:
     assert program.parse_name(name) == path
 
 
 @pytest.mark.parametrize("digest", ["", "sha256:12", "md5:" + "0" * 64, "sha256:" + "G" * 64])
 def test_a_model_without_a_full_digest_is_refused(sync: Run, tmp_path: Path, digest: str) -> None:
     status, _, said = sync(tmp_path, f"gemma3:270m@{digest}")
-    assert (status, "names no digest" in said) == (1, True)
+    assert (status, "has no digest" in said) == (1, True)
 
 
 def test_an_unknown_kind_of_source_is_refused(sync: Run) -> None:
     status, _, said = sync("ftp://mirror/models", f"gemma3:270m@sha256:{'0' * 64}")
-    assert (status, "is no source that can be read" in said) == (1, True)
+    assert (status, "is not a supported source" in said) == (1, True)
 
 
 def test_one_run_at_a_time(copy: Copy, store: Path, sync: Run) -> None:
@@ -371,8 +369,8 @@ def test_one_run_at_a_time(copy: Copy, store: Path, sync: Run) -> None:
         fcntl.flock(other, fcntl.LOCK_EX)
         status, _, said = sync(copy.root, f"gemma3:270m@{digest}", **{"lock-seconds": "0.2"})
         assert status == 1
-        assert "another run works on" in said
-        assert "Another run has worked on" in said
+        assert "waiting for another run on" in said
+        assert "Another run has held" in said
         assert not (store / "blobs").exists() or not stored(store)
     assert sync(copy.root, f"gemma3:270m@{digest}")[0] == 0
 
@@ -437,13 +435,13 @@ def test_verify_finds_a_damaged_and_a_missing_blob(
     assert program.main(["verify", "--store", str(store)]) == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give the store to somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to change the owner of the store")
 def test_root_works_as_the_owner_of_the_store(program: Any, copy: Copy, tmp_path: Path) -> None:
     digest = copy.model(SMALL, b"{}", WEIGHTS)
     store = tmp_path / "owned"
     store.mkdir()
     os.chown(store, 12345, 12346)
-    for folder in (tmp_path, *tmp_path.parents):  # pytest keeps its folders to root
+    for folder in (tmp_path, *tmp_path.parents):  # pytest's folders are accessible to root only
         if folder.stat().st_mode & 0o055 != 0o055 and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o055)
     child = os.fork()

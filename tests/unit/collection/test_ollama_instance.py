@@ -1,6 +1,6 @@
-"""ollama-gpu-instance: when an instance of Ollama may serve, and what is said when it may not.
+"""ollama-gpu-instance: when an instance of Ollama may serve, and the errors when it may not.
 
-Ollama's answers are scripted here, because a model half on a GPU cannot be had without one; the lab asks a real Ollama.
+Ollama's answers are scripted, because a model partly on a GPU needs a GPU. The lab's tests use a real Ollama.
 """
 
 import http.server
@@ -26,7 +26,7 @@ def program() -> ModuleType:
 
 
 class Api(http.server.BaseHTTPRequestHandler):
-    """Ollama's API as far as the program asks it."""
+    """The part of Ollama's API that the program uses."""
 
     version = "0.24.0"
     loaded: list[dict[str, Any]]
@@ -69,7 +69,7 @@ def api() -> Iterator[tuple[type[Api], str]]:
 
 @pytest.fixture
 def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH with nothing but what a test puts there."""
+    """A PATH that contains only the test's own programs."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -86,12 +86,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(program: ModuleType, tmp_path: Path, api: tuple[type[Api], str], capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a verb for an instance with these settings; returns the exit status and what was said."""
+    """Run a verb for an instance with these settings. Returns the exit status and the output."""
 
     def run(
         verb: str, *flags: str, uvm: str = "/dev/null", models: str = "", served: Any = None, **settings: str
     ) -> tuple[int, str, str]:
-        """``models``: names of the set, each of weights of its own; ``served``: the whole file of the set instead."""
+        """``models``: names of the set, each with its own weights. ``served``: the whole file instead."""
         listed = [{"name": name, "digest": f"sha256:{name}"} for name in models.split()]
         (tmp_path / "models.json").write_text(json.dumps(served or {"models": listed}), encoding="utf-8")
         values = {"CUDA_VISIBLE_DEVICES": GPU, "OLLAMA_HOST": api[1], "OLLAMA_GPU_REQUIRED": "1"}
@@ -126,7 +126,7 @@ def test_the_probe_fails_where_there_is_no_driver(run: Run, bin_folder: Path) ->
 def test_the_probe_fails_for_a_gpu_of_another_uuid(run: Run, bin_folder: Path) -> None:
     script(bin_folder, "nvidia-smi", "echo GPU-00000000-another, NVIDIA A10G")
     status, _, said = run("probe")
-    assert (status, "where the GPU was replaced, run the play again" in said) == (1, True)
+    assert (status, "If the GPU was replaced, run the play again" in said) == (1, True)
 
 
 def test_the_probe_fails_without_unified_memory(run: Run, bin_folder: Path, tmp_path: Path) -> None:
@@ -137,11 +137,11 @@ def test_the_probe_fails_without_unified_memory(run: Run, bin_folder: Path, tmp_
 
 def test_the_probe_never_passes_without_a_gpu_unless_told_to(run: Run) -> None:
     status, _, said = run("probe", CUDA_VISIBLE_DEVICES="-1")
-    assert (status, "Ollama shall not serve from the CPU" in said) == (1, True)
+    assert (status, "Ollama must not serve from the CPU" in said) == (1, True)
     assert run("probe", CUDA_VISIBLE_DEVICES="-1", OLLAMA_GPU_REQUIRED="0")[0] == 0
 
 
-def test_warm_loads_each_model_for_good(run: Run, api: tuple[type[Api], str]) -> None:
+def test_warm_loads_each_model_permanently(run: Run, api: tuple[type[Api], str]) -> None:
     api[0].loaded = [
         {"name": "gemma3:270m", "size": 10, "size_vram": 10},
         {"name": "llama:latest", "size": 5, "size_vram": 5},
@@ -159,34 +159,34 @@ def test_warm_fails_when_part_of_a_model_is_on_the_cpu(run: Run, api: tuple[type
     api[0].loaded = [{"name": "gemma3:27b", "size": 18 << 30, "size_vram": 12 << 30}]
     status, _, said = run("warm", models="gemma3:27b")
     assert status == 1
-    assert f"Only 12.0 of the 18.0 GiB of gemma3:27b lie on {GPU}" in said
+    assert f"Only 12.0 of the 18.0 GiB of gemma3:27b are on {GPU}" in said
     assert run("warm", models="gemma3:27b", OLLAMA_GPU_REQUIRED="0")[0] == 0
 
 
-def test_warm_fails_when_a_model_was_pushed_out_by_another(run: Run, api: tuple[type[Api], str]) -> None:
+def test_warm_fails_when_another_model_replaced_one(run: Run, api: tuple[type[Api], str]) -> None:
     api[0].loaded = [{"name": "b:1", "size": 1, "size_vram": 1}]
     status, _, said = run("warm", models="a:1 b:1")
-    assert (status, "a:1 is not loaded on instance 0, where b:1 is" in said) == (1, True)
+    assert (status, "a:1 is not loaded on instance 0. Loaded: b:1." in said) == (1, True)
 
 
 def model(name: str, weights: str) -> dict[str, str]:
     return {"name": name, "digest": f"sha256:{name}", "weights": weights}
 
 
-def test_two_models_of_the_same_weights_are_one_process(run: Run, api: tuple[type[Api], str]) -> None:
+def test_two_models_of_the_same_weights_share_a_process(run: Run, api: tuple[type[Api], str]) -> None:
     api[0].loaded = [{"name": "a:1", "size": 1, "size_vram": 1}]
     assert run("warm", served={"models": [model("a:1", "w"), model("b:1", "w")]})[0] == 0
     status, _, said = run("warm", served={"models": [model("a:1", "w"), model("b:1", "v")]})
-    assert (status, "b:1 is not loaded on instance 0, where a:1 is" in said) == (1, True)
+    assert (status, "b:1 is not loaded on instance 0. Loaded: a:1." in said) == (1, True)
 
 
-def test_a_process_may_go_by_a_name_that_is_served_no_longer(run: Run, api: tuple[type[Api], str]) -> None:
+def test_process_may_have_a_name_that_is_no_longer_served(run: Run, api: tuple[type[Api], str]) -> None:
     api[0].loaded = [{"name": "a:1", "size": 1, "size_vram": 1}]
     assert run("warm", served={"models": [model("b:1", "w")], "formerly": [model("a:1", "w")]})[0] == 0
     assert run("warm", served={"models": [model("b:1", "w")]})[0] == 1
 
 
-def test_another_set_than_the_own_can_be_warmed(run: Run, api: tuple[type[Api], str], tmp_path: Path) -> None:
+def test_warm_accepts_another_set(run: Run, api: tuple[type[Api], str], tmp_path: Path) -> None:
     api[0].loaded = [{"name": "new:1", "size": 1, "size_vram": 1}]
     (tmp_path / "wanted.json").write_text(json.dumps({"models": [model("new:1", "w")]}), encoding="utf-8")
     assert run("warm", "--models", str(tmp_path / "wanted.json"), models="missing:1b")[0] == 0
@@ -194,12 +194,12 @@ def test_another_set_than_the_own_can_be_warmed(run: Run, api: tuple[type[Api], 
 
 
 @pytest.mark.parametrize("served", [[], {"models": [{"name": "a"}]}, {"models": None}])
-def test_a_set_that_cannot_be_read_is_one_sentence(run: Run, served: Any) -> None:
+def test_unreadable_set_is_reported(run: Run, served: Any) -> None:
     status, _, said = run("warm", served=served or [1])
-    assert (status, "does not say which models are served" in said) == (1, True)
+    assert (status, "does not list the served models" in said) == (1, True)
 
 
-def test_warm_names_a_model_that_is_not_here(run: Run) -> None:
+def test_warm_reports_a_missing_model(run: Run) -> None:
     status, _, said = run("warm", models="missing:1b")
     assert (status, "answered 404" in said, "model 'missing:1b' not found" in said) == (1, True, True)
 
@@ -226,7 +226,7 @@ def test_warm_notices_that_its_ollama_ended_and_another_program_answers(
     ended.wait()
     monkeypatch.setenv("MAINPID", str(ended.pid))
     status, _, said = run("warm")
-    assert (status, "Ollama ended at its start" in said) == (1, True)
+    assert (status, "Ollama ended during its start" in said) == (1, True)
     monkeypatch.setenv("MAINPID", str(os.getpid()))
     assert run("warm")[0] == 0
 
@@ -240,7 +240,7 @@ def journal(folder: Path, library: str) -> None:
     script(folder, "journalctl", f'[ "$3" = _SYSTEMD_INVOCATION_ID=0123abcd ] && echo "{line}"')
 
 
-def test_check_reports_what_serves_and_from_where(run: Run, api: tuple[type[Api], str], bin_folder: Path) -> None:
+def test_check_reports_versions_models_and_gpu(run: Run, api: tuple[type[Api], str], bin_folder: Path) -> None:
     journal(bin_folder, "CUDA")
     api[0].loaded = [{"name": "gemma3:270m", "size": 10, "size_vram": 10, "context_length": 8192}]
     status, said, _ = run("check", "--version", "0.24.0", models="gemma3:270m")
@@ -253,15 +253,15 @@ def test_check_reports_what_serves_and_from_where(run: Run, api: tuple[type[Api]
 def test_check_fails_when_ollama_found_no_cuda(run: Run, bin_folder: Path) -> None:
     journal(bin_folder, "cpu")
     status, _, said = run("check")
-    assert (status, "found the compute library cpu at its start, and CUDA was asked for" in said) == (1, True)
+    assert (status, "started with the compute library cpu instead of CUDA" in said) == (1, True)
 
 
 def test_check_fails_when_an_old_ollama_still_runs(run: Run, bin_folder: Path) -> None:
     journal(bin_folder, "CUDA")
     status, _, said = run("check", "--version", "0.32.9")
-    assert (status, "runs Ollama 0.24.0, and 0.32.9 is installed" in said) == (1, True)
+    assert (status, "runs Ollama 0.24.0, but 0.32.9 is installed" in said) == (1, True)
 
 
-def test_an_instance_without_settings_is_one_sentence(program: ModuleType, tmp_path: Path, capsys: Any) -> None:
+def test_instance_without_settings_is_reported(program: ModuleType, tmp_path: Path, capsys: Any) -> None:
     assert program.main(["probe", "7", "--settings", str(tmp_path)]) == 1
     assert "7.env cannot be read (No such file or directory). Run the play on this host." in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What runs Open WebUI's containers, and the settings inside them."""
+"""The programs that run Open WebUI's containers, and the settings inside them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def mounted(command: list[str]) -> list[str]:
         ("database", "", ["open-webui.env", "open-webui-master.env"]),
     ],
 )
-def test_each_purpose_sees_its_secrets_as_files_and_no_others(
+def test_each_purpose_gets_only_its_secrets_as_files(
     starter: ModuleType, configuration: dict[str, Any], purpose: str, port: str, secrets: list[str]
 ) -> None:
     command = starter.arguments(configuration, purpose, port, "host")
@@ -97,9 +97,7 @@ def test_a_container_has_no_more_rights_than_it_needs(starter: ModuleType, confi
 
 
 @pytest.mark.parametrize("gpu", [True, False])
-def test_the_gpu_runtime_is_asked_for_exactly_when_there_is_a_gpu(
-    starter: ModuleType, configuration: dict[str, Any], gpu: bool
-) -> None:
+def test_gpu_runtime_is_used_only_with_a_gpu(starter: ModuleType, configuration: dict[str, Any], gpu: bool) -> None:
     command = starter.arguments({**configuration, "gpu": gpu}, "serve", "8081", "host")
     assert ("nvidia" in command) == gpu
     assert ("NVIDIA_VISIBLE_DEVICES=nvidia.com/gpu=all" in command) == gpu
@@ -109,38 +107,36 @@ def test_the_gpu_runtime_is_asked_for_exactly_when_there_is_a_gpu(
 @pytest.mark.parametrize(
     "words", [[], ["serve"], ["serve", "web"], ["migrate", "8081"], ["remove"], ["serve", "8081", "x"]]
 )
-def test_a_command_line_that_is_wrong_is_answered_with_the_right_one(starter: ModuleType, words: list[str]) -> None:
+def test_invalid_command_line_prints_the_usage(starter: ModuleType, words: list[str]) -> None:
     with pytest.raises(SystemExit, match="usage: ollama-gpu-open-webui serve PORT"):
         starter.main(words)
 
 
-def test_a_secret_is_taken_literally(settings: ModuleType) -> None:
+def test_secret_is_read_literally(settings: ModuleType) -> None:
     password = """a b$HOME'"\\=#"""
     assert settings.parse([f"WEBUI_ADMIN_PASSWORD={password}\n", "\n", "# note\n"]) == {
         "WEBUI_ADMIN_PASSWORD": password
     }
 
 
-def test_a_broken_secrets_file_is_named_with_its_line_and_without_its_content(
-    settings: ModuleType, tmp_path: Path
-) -> None:
+def test_invalid_secrets_file_is_reported_without_its_content(settings: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "a.env").write_text("GOOD=1\nhunter2\n")
     with pytest.raises(SystemExit, match=r"a\.env: line 2 is not KEY=VALUE") as stopped:
         settings.load({}, tmp_path)
     assert "hunter2" not in str(stopped.value)
 
 
-def test_a_missing_secret_is_named(settings: ModuleType) -> None:
+def test_missing_secret_is_reported(settings: ModuleType) -> None:
     with pytest.raises(SystemExit, match="REDIS_URL not set"):
         settings.required({"DATABASE_URL": "x"}, "DATABASE_URL", "REDIS_URL")
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
-def test_postgresql_is_given_an_address_that_it_reads(settings: ModuleType, scheme: str) -> None:
+def test_database_address_is_converted_for_libpq(settings: ModuleType, scheme: str) -> None:
     assert settings.libpq(f"{scheme}://u:p+q@h/d?sslmode=verify-full") == "postgresql://u:p+q@h/d?sslmode=verify-full"
 
 
-def test_an_address_that_is_none_is_told_without_its_password(
+def test_invalid_address_is_reported_without_its_password(
     settings: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class ProgrammingError(Exception):
@@ -152,7 +148,7 @@ def test_an_address_that_is_none_is_told_without_its_password(
     driver = ModuleType("psycopg")
     vars(driver).update(ProgrammingError=ProgrammingError, conninfo=SimpleNamespace(conninfo_to_dict=refuse))
     monkeypatch.setitem(sys.modules, "psycopg", driver)
-    with pytest.raises(SystemExit, match="DATABASE_URL is no address of a database") as stopped:
+    with pytest.raises(SystemExit, match="DATABASE_URL is not a valid database address") as stopped:
         settings.database({"DATABASE_URL": "hidden@host"}, "DATABASE_URL")
     assert "hidden" not in str(stopped.value)
 
@@ -160,7 +156,7 @@ def test_an_address_that_is_none_is_told_without_its_password(
 @pytest.mark.parametrize(
     ("revision", "behind"), [(None, True), ("one", True), ("two", False), ("of a newer version", False)]
 )
-def test_a_migration_is_due_for_an_empty_or_older_schema_only(revision: str | None, behind: bool) -> None:
+def test_migration_is_pending_only_for_an_empty_or_older_schema(revision: str | None, behind: bool) -> None:
     schema = load(FILES / "container" / "schema.py")
     assert schema.is_behind(revision, "two", {"one", "two"}) == behind
 
@@ -190,7 +186,7 @@ def test_a_process_waits_for_the_migration_and_then_serves(settings: ModuleType)
     assert len(waited) == 2
 
 
-def test_a_process_that_waited_in_vain_says_for_what(settings: ModuleType) -> None:
+def test_process_reports_what_it_timed_out_waiting_for(settings: ModuleType) -> None:
     serve = load(FILES / "container" / "serve.py")
     waited: list[float] = []
     with pytest.raises(SystemExit, match="the schema is old after 120 s"):
@@ -205,7 +201,7 @@ def migrate(settings: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType
 
 
 class Refusals:
-    """A server that refuses with these words, one after the other, and then lets in."""
+    """A server that rejects connections with these messages, one after the other, and then accepts."""
 
     def __init__(self, *words: str) -> None:
         self._words = list(words)
@@ -224,7 +220,7 @@ class Refusals:
         'FATAL:  role "open_webui" does not exist',
     ],
 )
-def test_a_database_that_is_not_made_is_told_at_once(migrate: ModuleType, words: str) -> None:
+def test_missing_database_is_reported_at_once(migrate: ModuleType, words: str) -> None:
     with pytest.raises(migrate.NotMade):
         migrate.connect(Refusals(words), ConnectionError, sleep=pytest.fail)
 
@@ -236,16 +232,16 @@ def test_a_migration_waits_for_a_server_that_does_not_answer(migrate: ModuleType
     assert len(waited) == 2
 
 
-def test_a_server_that_stays_away_is_named(migrate: ModuleType) -> None:
+def test_server_that_does_not_answer_is_reported(migrate: ModuleType) -> None:
     waited: list[float] = []
-    with pytest.raises(SystemExit, match="has not answered for 180 s: connection refused"):
+    with pytest.raises(SystemExit, match="did not answer for 180 s: connection refused"):
         migrate.connect(
             Refusals(*["connection refused"] * 100), ConnectionError, clock=lambda: sum(waited), sleep=waited.append
         )
 
 
 class Answers:
-    """A connection that answers each query with the first row whose key is in it."""
+    """A connection that answers a query with the first row whose key the query contains."""
 
     def __init__(self, **rows: Any) -> None:
         self._rows = rows
@@ -262,25 +258,23 @@ class Answers:
 @pytest.mark.parametrize(
     ("rows", "lacks"),
     [
-        ({"has_schema_privilege": (False,), "pg_extension": (1,)}, "no tables"),
+        ({"has_schema_privilege": (False,), "pg_extension": (1,)}, "cannot create tables"),
         ({"has_schema_privilege": (True,)}, "extension vector"),
     ],
 )
-def test_a_half_made_database_is_told_apart_from_a_made_one(
-    migrate: ModuleType, rows: dict[str, Any], lacks: str
-) -> None:
+def test_incomplete_database_is_detected(migrate: ModuleType, rows: dict[str, Any], lacks: str) -> None:
     with pytest.raises(migrate.NotMade, match=lacks):
         migrate.require_made(Answers(**rows), "pgvector")
     migrate.require_made(Answers(has_schema_privilege=(True,), pg_extension=(1,)), "pgvector")
     migrate.require_made(Answers(has_schema_privilege=(True,)), "qdrant")
 
 
-def test_the_role_knows_the_status_by_which_a_migration_asks_for_the_database(migrate: ModuleType) -> None:
+def test_role_handles_the_exit_status_of_a_missing_database(migrate: ModuleType) -> None:
     variables = yaml.safe_load((FILES.parent / "vars" / "main.yml").read_text())
     assert variables["_open_webui_not_made"] == migrate.NOT_MADE
 
 
-def test_a_second_host_waits_for_the_lock_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_second_host_waits_for_the_lock_and_reports_it(capsys: pytest.CaptureFixture[str]) -> None:
     lock = load(FILES / "container" / "advisory_lock.py")
     taken, free = Answers(pg_try_advisory_lock=(False,)), Answers(pg_try_advisory_lock=(True,))
     lock.take(free, "migrates")
@@ -295,14 +289,14 @@ def test_the_image_is_locked_to_one_version_with_hashes() -> None:
     text = (FILES / "image" / "open-webui.lock").read_text()
     (version,) = re.findall(r"^open-webui==(\S+)", text, re.MULTILINE)
     assert "--hash=sha256:" in text
-    # what names the version says the same: the image, its label, its documentation
+    # the version is the same in the image, its label and its documentation
     role = FILES.parent
     for file in ("vars/main.yml", "meta/argument_specs.yml", "files/image/Dockerfile", "files/image/requirements.in"):
         assert version in (role / file).read_text(), file
     asked = [line for line in (FILES / "image" / "requirements.in").read_text().splitlines() if line and line[0] != "#"]
     assert all("==" in line for line in asked)
     locked = (FILES / "image" / "requirements.lock").read_text()
-    assert "open-webui" not in locked  # installed with its dependencies it would bring CUDA
+    assert "open-webui" not in locked  # its dependencies include CUDA
     assert locked.count("==") > 100
 
 
@@ -310,13 +304,13 @@ def test_the_image_is_locked_to_one_version_with_hashes() -> None:
     ("revision", "raised", "words"),
     [
         ("raise RuntimeError('column exists')", RuntimeError, "column exists"),
-        ("# ended without an error, half-way", SystemExit, "the schema went from old to old, not to new"),
+        ("# ended without an error, half-way", SystemExit, "the schema changed from old to old, not to new"),
     ],
 )
 def test_a_migration_that_does_not_reach_the_newest_revision_fails(
     migrate: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, revision: str, raised: type, words: str
 ) -> None:
-    """So the boot fails, the instance is given up, and the former version goes on serving."""
+    """The boot fails, the instance is abandoned, and the old version continues to serve."""
     (tmp_path / "open_webui").mkdir()
     (tmp_path / "open_webui" / "__init__.py").touch()
     (tmp_path / "open_webui" / "config.py").write_text(revision)

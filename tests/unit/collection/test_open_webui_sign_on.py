@@ -1,4 +1,4 @@
-"""Single sign-on as Open WebUI gets it: the role's own template, variables and checks, run by Ansible."""
+"""Open WebUI's settings for single sign-on, from the role's template, variables and checks, run by Ansible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ollama_gpu.paths import locate
+from ollama_gpu.core.paths import locate
 from tests.unit.collection import programs
 
 ROOT = locate().repository
@@ -38,7 +38,7 @@ def settings(file: Path) -> dict[str, str]:
 ROLES = {"administrators": ["chat-admin"], "allowed": ["chat-user"], "claim": "groups"}
 RENDERED: dict[str, Any] = {
     "none": {},
-    "least": SIGN_ON | {"roles": None, "allowed_domains": []},  # as Terraform hands it over
+    "least": SIGN_ON | {"roles": None, "allowed_domains": []},  # as Terraform passes it
     "most": SIGN_ON
     | {"name": "Staff", "allowed_domains": ["example.org", "example.com"], "make_accounts": False}
     | {"default_role": "user", "password_sign_in": False, "roles": ROLES, "scopes": "openid email groups"},
@@ -54,7 +54,7 @@ CHECKED: dict[str, tuple[dict[str, Any], bool]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one run of Ansible made: settings and secrets by case, and preflight's word to each case that it refused."""
+    """The result of one Ansible run: settings and secrets by case, and preflight's error for each rejected case."""
     made = tmp_path_factory.mktemp("sign-on")
     [write] = [task for task in _tasks("secrets") if task["name"] == "Write the secrets of the processes"]
     assert write["no_log"] is True
@@ -123,12 +123,12 @@ def rendered(folder: Path) -> dict[str, dict[str, str]]:
     return {name: settings(folder / name) for name in RENDERED}
 
 
-def test_without_sign_on_nothing_speaks_of_it(rendered: dict[str, dict[str, str]]) -> None:
+def test_without_sign_on_there_are_no_settings_for_it(rendered: dict[str, dict[str, str]]) -> None:
     assert [key for key in rendered["none"] if key.startswith(("OAUTH_", "OPENID_", "ENABLE_OAUTH"))] == []
     assert rendered["none"]["ENABLE_SIGNUP"] == "false"
 
 
-def test_with_the_least_a_new_account_waits_and_the_password_goes_on_working(
+def test_minimal_sign_on_keeps_passwords_and_pending_accounts(
     rendered: dict[str, dict[str, str]],
 ) -> None:
     least = rendered["least"]
@@ -151,7 +151,7 @@ def test_the_clients_secret_is_in_no_settings_file(rendered: dict[str, dict[str,
     assert all("OAUTH_CLIENT_SECRET" not in case for case in rendered.values())
 
 
-def test_everything_that_can_be_said_is_said(rendered: dict[str, dict[str, str]]) -> None:
+def test_every_sign_on_option_is_rendered(rendered: dict[str, dict[str, str]]) -> None:
     most = rendered["most"]
     assert most["OAUTH_PROVIDER_NAME"] == "Staff"
     assert most["OAUTH_ALLOWED_DOMAINS"] == "example.org,example.com"
@@ -163,14 +163,14 @@ def test_everything_that_can_be_said_is_said(rendered: dict[str, dict[str, str]]
 
 
 @pytest.mark.parametrize("case", CHECKED)
-def test_sign_on_that_could_not_work_is_refused(folder: Path, case: str) -> None:
+def test_invalid_sign_on_is_rejected(folder: Path, case: str) -> None:
     refusal = folder / f"refused: {case}"
     assert refusal.exists() != CHECKED[case][1]
     assert CHECKED[case][1] or "ollama-gpu sign-on" in refusal.read_text()
 
 
 @pytest.mark.parametrize("secret", ["", "hidden"])
-def test_the_secret_lies_beside_the_other_secrets_and_only_where_there_is_one(folder: Path, secret: str) -> None:
+def test_client_secret_is_written_to_the_secrets_file_if_set(folder: Path, secret: str) -> None:
     written = settings(folder / f"secrets-{secret}")
     expected = {"WEBUI_SECRET_KEY", "DATABASE_URL", "REDIS_URL"} | ({"OAUTH_CLIENT_SECRET"} if secret else set())
     assert set(written) == expected

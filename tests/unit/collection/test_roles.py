@@ -1,4 +1,4 @@
-"""Every role is built alike: what its specs promise is what it has, and nothing is missing for any system."""
+"""All roles have the same structure, match their argument specs, and support every system."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ollama_gpu.role_readmes import readme, roles
+from reference_docs.roles import pages, roles
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ROLES = roles(REPOSITORY)
+PAGES = pages(REPOSITORY)
 SYSTEMS = {"debian-12", "ubuntu-22.04", "ubuntu-24.04", "amazon-2023"}
 STAGES = ["preflight", "install", "configure", "service", "verify"]
 NAMES = {
@@ -26,7 +27,7 @@ def load(path: Path) -> Any:
 
 
 def tasks(role: Path) -> list[dict[str, Any]]:
-    """Every task of a role, those inside blocks too."""
+    """Return every task of a role, including those in blocks."""
 
     def flat(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         inner = [entry.get(key, []) for entry in entries for key in ("block", "rescue", "always")]
@@ -36,19 +37,19 @@ def tasks(role: Path) -> list[dict[str, Any]]:
 
 
 def computed(option: dict[str, Any], default: Any) -> bool:
-    """Whether a default is a template where a number is due: as text in the specs, Ansible's own tools refuse it."""
+    """Return whether a number's default is a template, which Ansible's tools reject in argument specs."""
     numbers = {option.get("type"), option.get("elements")} & {"int", "float"}
     values = default if isinstance(default, list) else [default]
     return bool(numbers) and any(isinstance(value, str) and "{{" in value for value in values)
 
 
-def test_the_collection_has_exactly_the_roles_of_the_design() -> None:
+def test_collection_has_exactly_the_designed_roles() -> None:
     assert {role.name for role in ROLES} == NAMES
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 class TestEveryRole:
-    def test_its_specs_have_every_default_and_the_same_value(self, role: Path) -> None:
+    def test_argument_specs_match_the_defaults(self, role: Path) -> None:
         options = load(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
         optional = {name: option for name, option in options.items() if not option.get("required")}
         defaults = load(role / "defaults" / "main.yml") or {}
@@ -63,19 +64,19 @@ class TestEveryRole:
                 assert option.get("description"), f"{name} has no description"
                 assert option.get("type"), f"{name} has no type"
 
-    def test_its_own_defaults_pass_its_specs(self, role: Path) -> None:
+    def test_defaults_pass_the_argument_specs(self, role: Path) -> None:
         for name, option in load(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"].items():
             if option.get("type") == "dict" and "default" in option:
                 needed = {key for key, inner in option.get("options", {}).items() if inner.get("required")}
-                assert needed <= set(option["default"]), f"{name}: Ansible refuses a run that leaves it alone"
+                assert needed <= set(option["default"]), f"{name}: Ansible rejects a run that does not set it"
 
-    def test_its_public_names_carry_its_own_name(self, role: Path) -> None:
+    def test_variables_have_the_roles_prefix(self, role: Path) -> None:
         for name in load(role / "defaults" / "main.yml") or {}:
             assert name.startswith(f"{role.name}_")
         for path in (role / "vars").glob("*.yml"):
             assert all(name.startswith(f"_{role.name}_") for name in load(path) or {}), path.name
 
-    def test_its_main_only_includes_the_stages_in_their_order(self, role: Path) -> None:
+    def test_main_imports_only_the_stages_in_order(self, role: Path) -> None:
         if role.name == "common":
             pytest.skip("internal: it has no stages")
         found = []
@@ -88,7 +89,7 @@ class TestEveryRole:
         assert found == [stage for stage in STAGES if stage in found]
         assert set(found) == {path.stem for path in (role / "tasks").glob("*.yml")} & set(STAGES)
 
-    def test_it_knows_every_system_or_needs_to_know_none(self, role: Path) -> None:
+    def test_role_supports_every_system_or_needs_no_variables_per_system(self, role: Path) -> None:
         files = {path.stem: set(load(path) or {}) for path in (role / "vars").glob("*.yml") if path.stem != "main"}
         known = {name: keys for name, keys in files.items() if name in SYSTEMS}
         if known:
@@ -103,9 +104,9 @@ class TestEveryRole:
             notified |= {notify} if isinstance(notify, str) else set(notify)
         shared = {"Restart docker"} if role.name != "docker" else set()  # by the entry point daemon_json
         assert notified <= handlers | shared
-        assert handlers <= notified, "a handler that nothing notifies"
+        assert handlers <= notified, "a handler that no task notifies"
 
-    def test_it_uses_no_module_of_another_collection(self, role: Path) -> None:
+    def test_role_uses_no_module_of_another_collection(self, role: Path) -> None:
         paths = [*role.glob("tasks/*.yml"), *role.glob("handlers/*.yml")]
         modules = re.findall(r"^\s+([a-z_]+\.[a-z_]+\.[a-z_0-9]+):", "".join(p.read_text() for p in paths), re.M)
         assert {module for module in modules if not module.startswith(("ansible.builtin.", "ollama.gpu."))} == set()
@@ -117,5 +118,14 @@ class TestEveryRole:
         assert "get_url" not in text
         assert not re.search(r"\b(curl|wget)\b", text)
 
-    def test_its_readme_is_the_one_that_its_specs_generate(self, role: Path) -> None:
-        assert (role / "README.md").read_text() == readme(role), "run `make docs`"
+    def test_readme_is_up_to_date(self, role: Path) -> None:
+        path = role / "README.md"
+        assert path.read_text() == PAGES[path.relative_to(REPOSITORY)], "run `make docs`"
+
+
+def test_page_of_all_roles_lists_every_role_and_variable() -> None:
+    page = PAGES[Path("docs/reference/roles.md")]
+    for role in ROLES:
+        assert f"\n## {role.name}\n" in page
+        for name in load(role / "defaults" / "main.yml") or {}:
+            assert f"| `{name}` |" in page

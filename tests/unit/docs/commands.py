@@ -1,4 +1,4 @@
-"""Every command that a document shows: the lines of shell blocks, steps of a pipeline, what stands in backticks."""
+"""Every command that a document shows: lines of shell blocks, steps of a pipeline, text in backticks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.unit.test_docs import DOCUMENTS, FENCE, SPAN, relative
+from tests.unit.docs.test_docs import DOCUMENTS, FENCE, SPAN, relative
 
 PROGRAMS = (
     "ansible-playbook", "aws", "docker", "eval", "export", "journalctl", "make", "molecule", "ollama", "ollama-gpu",
@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^ *```(?P<language>sh|yaml)\n(?P<body>.*?)^ *```", re.DOTAL
 
 @dataclass(frozen=True)
 class Command:
-    """One simple command. ``variables`` are set before it, as in ``A=1 make test``; ``document`` shows it first."""
+    """One simple command: ``variables`` precede it, as in ``A=1 make test``; ``document`` shows it first."""
 
     text: str
     document: str
@@ -32,7 +32,7 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """The command itself: without `sudo`, the program's folder, and what it reads."""
+        """The command without `sudo`, the program's folder and redirections."""
         rest = _split(self.text.split(" < FILE")[0])[len(self._assigned()) :]
         if rest[:1] == ["sudo"]:
             rest = rest[1:]
@@ -52,7 +52,7 @@ class Command:
 
 
 def _split(text: str) -> list[str]:
-    """As the shell does; a line that quotes another program's language is parted at its spaces."""
+    """Split like the shell; at spaces if the line has quotes of another language."""
     try:
         return shlex.split(text)
     except ValueError:
@@ -61,7 +61,7 @@ def _split(text: str) -> list[str]:
 
 @cache
 def shown() -> tuple[Command, ...]:
-    """Each once, in the order of the documents."""
+    """Every command once, in the order of the documents."""
     found: dict[str, Command] = {}
     for document in DOCUMENTS:
         for text in (*in_blocks(document), *in_lines(document)):
@@ -79,7 +79,7 @@ def in_blocks(document: Path) -> Iterator[str]:
 
 
 def in_lines(document: Path) -> Iterator[str]:
-    """What begins with a program's name and goes on; a name alone, or a form of it, is no command."""
+    """Spans that begin with a program's name and have arguments."""
     for long, short in SPAN.findall(re.sub(r"\s*\n\s*", " ", FENCE.sub("", document.read_text()))):
         words = " ".join((long or short).split())
         bare = Command(words, "").words
@@ -88,7 +88,7 @@ def in_lines(document: Path) -> Iterator[str]:
 
 
 def simple(line: str) -> Iterator[str]:
-    """The commands of a line, one by one, with words in place of what the reader is to fill in."""
+    """The commands of a line, with values in place of ``<placeholders>``."""
     for part in filter(None, line.split(" && ")):
         within = re.fullmatch(r'eval "\$\((.+)\)"', part)
         text = within[1] if within else part

@@ -1,8 +1,7 @@
-"""Holds a command against what would run it, without running it: the Makefile, typer's commands, AWS's own models."""
+"""Check a command without running it: against the Makefile, typer's commands, or the models of AWS's services."""
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -13,46 +12,33 @@ import botocore.session
 import typer
 from botocore import xform_name
 
-from ollama_gpu.cli import app
-from ollama_gpu.paths import locate
+from ollama_gpu.cli.app import app
+from ollama_gpu.core.paths import locate
+from reference_docs.verbs import variables
 
 ROOT = locate().repository
-MAKEFILE = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+MAKEFILE = (ROOT / "Makefile").read_text()
 PAGINATION = {"max-items", "page-size", "starting-token"}
-"""What aws-cli adds to operations that come in pages; `--output` and `--query` it takes everywhere."""
+"""Options that aws-cli adds to paginated operations; it accepts `--output` and `--query` everywhere."""
 
 
 def verb_variables(verb: str) -> set[str]:
-    """The variables that a verb of the Makefile goes by, also by way of another one."""
-    definitions = dict(re.findall(r"^([A-Z_]+)\s*[?:]?=\s*(.*)$", MAKEFILE, flags=re.MULTILINE))
-    recipes = " ".join(
-        recipe
-        for targets, recipe in re.findall(
-            r"^([^\n:=#\t]+):(?!=)[^\n]*\n((?:\t[^\n]*\n?)+)", MAKEFILE, flags=re.MULTILINE
-        )
-        if verb in _expanded(targets, definitions)
-    )
-    known: set[str] = set()
-    waiting = _named(recipes)
-    while waiting:
-        name = waiting.pop()
-        known.add(name)
-        waiting |= _named(definitions.get(name, "")) - known
-    return known
+    """The variables that a verb of the Makefile reads, directly or through another variable."""
+    return variables(MAKEFILE, verb)
 
 
 def recipe(words: Sequence[str]) -> list[list[str]]:
-    """The commands of `ollama-gpu` that a `make` would run; none for a verb that is no command of it."""
-    said = subprocess.run(
+    """The `ollama-gpu` commands that a `make` command would run; none for verbs that call something else."""
+    shown = subprocess.run(
         ["make", "--dry-run", "--no-print-directory", *words[1:]], cwd=ROOT, capture_output=True, text=True
     )
-    assert said.returncode == 0, said.stderr
-    lines = said.stdout.replace("\\\n", " ").splitlines()
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.replace("\\\n", " ").splitlines()
     return [shlex.split(line)[1:] for line in lines if line.split(" ", 1)[0].endswith("/ollama-gpu")]
 
 
 def parse(arguments: Sequence[str]) -> str:
-    """The full name of the command that these arguments call. Raises click's error for what it does not take."""
+    """The full name of the command that these arguments call. Raises click's error for invalid arguments."""
     command: Any = typer.main.get_command(app)
     path, rest, context = ["ollama-gpu"], list(arguments), None
     while True:
@@ -65,7 +51,7 @@ def parse(arguments: Sequence[str]) -> str:
 
 
 def unknown_to_aws(words: Sequence[str]) -> list[str]:
-    """What an `aws` line has that the service's own model lacks: service, operation, options, and required ones."""
+    """What the service's model lacks of an `aws` line (service, operation, options), and missing required options."""
     service, operation, *options = words[1:]
     session = _session()
     if service not in session.get_available_services():
@@ -78,7 +64,7 @@ def unknown_to_aws(words: Sequence[str]) -> list[str]:
     members = {xform_name(name, "-") for name in shape.members} if shape else set()
     required = {xform_name(name, "-") for name in shape.required_members} if shape else set()
     given = {option.removeprefix("--").removeprefix("no-") for option in options if option.startswith("--")}
-    if not given:  # an operation that is only spoken of
+    if not given:  # only the name of an operation
         return []
     return sorted((given - members - PAGINATION - {"output", "query"}) | (required - given))
 
@@ -86,11 +72,3 @@ def unknown_to_aws(words: Sequence[str]) -> list[str]:
 @cache
 def _session() -> Any:
     return botocore.session.get_session()
-
-
-def _expanded(targets: str, definitions: dict[str, str]) -> list[str]:
-    return re.sub(r"\$\((\w+)\)", lambda name: definitions.get(name[1], ""), targets).split()
-
-
-def _named(text: str) -> set[str]:
-    return set(re.findall(r"\b[A-Z][A-Z_]{1,}\b", text))

@@ -1,4 +1,4 @@
-"""Every command in the documents is run by a test where it can be, and held against what runs it wherever it cannot."""
+"""Every command in the documents is run by a test, or checked against the program that would run it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from ollama_gpu.cli import app
+from ollama_gpu.cli.app import app
 from tests.unit.docs import parsers
 from tests.unit.docs.commands import Command, shown
-from tests.unit.test_docs import ROOT
+from tests.unit.docs.test_docs import ROOT
 
 RUNS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("runs.yaml").read_text())
 NOT_IN_MODELS = {"s3", "sso"}
-"""What aws-cli has of its own, beside the services."""
+"""Commands of aws-cli that are not services."""
 
 OF_MAKE = [each for each in shown() if each.program == "make"]
 OF_OURS = [each for each in shown() if each.program == "ollama-gpu"]
@@ -32,13 +32,13 @@ def name(command: Command) -> str:
 
 
 def key(command: Command) -> str | None:
-    """The longest beginning of a command that runs.yaml has a line for."""
+    """The longest prefix of a command that has a line in runs.yaml."""
     words = re.sub(r"=\S*", "", " ".join(command.words[:3])).split()
     beginnings = [" ".join(words[:count]) for count in range(len(words), 0, -1)]
     return next((each for each in beginnings if each in RUNS), None)
 
 
-def test_the_documents_show_commands_of_every_kind() -> None:
+def test_documents_show_commands_of_every_kind() -> None:
     assert len(OF_MAKE) > 50
     assert len(OF_OURS) >= 5
     assert len(OF_AWS) >= 10
@@ -47,16 +47,16 @@ def test_the_documents_show_commands_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("command", shown(), ids=name)
-def test_every_command_is_run_by_a_test_or_it_is_said_why_not(command: Command) -> None:
+def test_every_command_has_a_test_or_a_reason(command: Command) -> None:
     assert key(command), f"{command.document}: `{command.text}` has no line in tests/unit/docs/runs.yaml"
 
 
-def test_every_line_of_the_list_is_of_a_command_that_is_shown() -> None:
+def test_every_line_of_runs_yaml_is_a_documented_command() -> None:
     assert set(RUNS) - {key(command) for command in shown()} == set()
 
 
 @pytest.mark.parametrize("begins", [each for each, by in RUNS.items() if isinstance(by, str)])
-def test_who_runs_a_command_exists_and_speaks_of_it(begins: str) -> None:
+def test_the_test_of_a_command_exists_and_calls_it(begins: str) -> None:
     file, _, test = RUNS[begins].partition("::")
     text = (ROOT / file).read_text()
     assert re.search(rf"^def {test}\(", text, flags=re.MULTILINE), f"{RUNS[begins]} does not exist"
@@ -66,11 +66,11 @@ def test_who_runs_a_command_exists_and_speaks_of_it(begins: str) -> None:
 
 
 @pytest.mark.parametrize("command", OF_MAKE, ids=name)
-def test_a_make_command_has_variables_that_its_verb_goes_by_and_calls_what_exists(command: Command) -> None:
+def test_make_command_uses_variables_and_commands_that_exist(command: Command) -> None:
     verbs = [word for word in command.words[1:] if "=" not in word]
     given = {word.split("=", 1)[0] for word in command.words[1:] if "=" in word}
     assert len(verbs) == 1, command.text
-    assert given <= parsers.verb_variables(verbs[0]), f"make {verbs[0]} does not look at {given}"
+    assert given <= parsers.verb_variables(verbs[0]), f"make {verbs[0]} does not read {given}"
     called = parsers.recipe(command.words)
     for arguments in called:
         assert parsers.parse(arguments).startswith(f"ollama-gpu {verbs[0]}")
@@ -78,26 +78,27 @@ def test_a_make_command_has_variables_that_its_verb_goes_by_and_calls_what_exist
 
 
 @pytest.mark.parametrize("command", OF_OURS, ids=name)
-def test_a_command_of_ours_takes_what_it_is_given(command: Command) -> None:
+def test_ollama_gpu_command_accepts_its_arguments(command: Command) -> None:
     if "--help" in command.words:
         assert CliRunner().invoke(app, command.words[1:]).exit_code == 0
-    elif len(command.words) > 2 or key(command) != "ollama-gpu restore":  # `ollama-gpu restore` is only spoken of
+    elif len(command.words) > 2 or key(command) != "ollama-gpu restore":  # `ollama-gpu restore` names the command only
         assert parsers.parse(command.words[1:]).startswith(f"ollama-gpu {command.words[1]}")
 
 
 @pytest.mark.parametrize("command", [each for each in OF_AWS if each.words[1] not in NOT_IN_MODELS], ids=name)
-def test_a_line_of_aws_is_what_the_service_takes(command: Command) -> None:
+def test_aws_command_matches_the_service_model(command: Command) -> None:
     assert parsers.unknown_to_aws(command.words) == []
 
 
 @pytest.mark.parametrize("command", [each for each in shown() if each.variables], ids=name)
-def test_a_variable_before_a_command_is_one_that_somebody_reads(command: Command) -> None:
+def test_variable_before_a_command_is_read_by_the_code(command: Command) -> None:
     program = [path for folder in ("scripts", "tests") for path in (ROOT / folder).rglob("*.py")]
     text = "".join(path.read_text() for path in program if path.parent != Path(__file__).parent)
     assert [variable for variable in command.variables if f'"{variable}"' not in text] == []
 
 
-def test_the_playbooks_are_there_and_make_sense_to_ansible() -> None:
+@pytest.mark.process
+def test_documented_playbooks_pass_the_syntax_check() -> None:
     plays = set()
     for command in OF_ANSIBLE:
         play = next(word for word in command.words[1:] if word.endswith(".yml") or word.startswith("ollama.gpu."))
@@ -114,7 +115,7 @@ def test_the_playbooks_are_there_and_make_sense_to_ansible() -> None:
 
 
 @pytest.mark.parametrize("command", [each for each in shown() if RUNS.get(key(each) or "") == {"here": True}], ids=name)
-def test_what_needs_nothing_is_run_as_the_document_has_it(command: Command) -> None:
+def test_commands_without_requirements_run_as_documented(command: Command) -> None:
     calls = parsers.recipe(command.words) if command.program == "make" else [command.words[1:]]
     for arguments in calls:
         ran = CliRunner().invoke(app, arguments)
@@ -122,8 +123,8 @@ def test_what_needs_nothing_is_run_as_the_document_has_it(command: Command) -> N
         assert ran.output
 
 
-def test_what_does_not_exist_is_found() -> None:
-    """The parsers themselves: each kind of mistake that a document could have."""
+def test_parsers_find_every_kind_of_mistake() -> None:
+    """Each kind of mistake that a document could contain."""
     assert parsers.verb_variables("rollback") >= {"TO", "ENV", "JSON", "YES", "CONFIRM"}
     assert "TO" not in parsers.verb_variables("deploy")
     assert parsers.verb_variables("simulate") >= {"USERS", "PICTURE", "MODEL"}

@@ -1,4 +1,4 @@
-# Computed values are known already in the plan, so that what is wired to what can be compared.
+# Computed values are known at plan time, so that the tests can compare references between resources.
 mock_provider "aws" {
   source          = "../../tests/mocks"
   override_during = plan
@@ -44,12 +44,12 @@ variables {
 }
 
 # Requirement 8.5
-run "database_files_and_uploads_are_backed_up_every_day_and_kept_as_long_as_asked" {
+run "database_files_and_uploads_are_backed_up_daily_and_kept_for_retention_days" {
   command = plan
 
   assert {
     condition     = aws_backup_selection.daily.resources == toset(concat(var.resource_arns, var.snapshot_only_arns)) && aws_backup_selection.daily.plan_id == aws_backup_plan.daily.id
-    error_message = "everything that outlives instances must be in the daily plan"
+    error_message = "all stores must be in the daily plan"
   }
   assert {
     condition = alltrue([for rule in aws_backup_plan.daily.rule : can(regex("^cron\\([0-9]+ [0-9]+ \\* \\* \\? \\*\\)$", rule.schedule))
@@ -59,7 +59,7 @@ run "database_files_and_uploads_are_backed_up_every_day_and_kept_as_long_as_aske
 }
 
 # Requirement 8.5
-run "database_and_uploads_can_go_back_to_any_second_and_the_file_system_is_not_copied_twice" {
+run "database_and_uploads_have_point_in_time_recovery_and_the_file_system_is_not_copied_twice" {
   command = plan
 
   variables {
@@ -67,12 +67,12 @@ run "database_and_uploads_can_go_back_to_any_second_and_the_file_system_is_not_c
   }
   assert {
     condition     = alltrue([for rule in aws_backup_plan.continuous.rule : rule.enable_continuous_backup && rule.lifecycle[0].delete_after == 2])
-    error_message = "continuous backups must outlive their daily renewal"
+    error_message = "retention of continuous backups must exceed their daily renewal"
   }
   assert {
     condition = (aws_backup_selection.continuous.resources == toset(["arn:aws:rds:us-east-1:123456789012:db:test-database", "arn:aws:s3:::uploads"])
     && aws_backup_selection.continuous.plan_id == aws_backup_plan.continuous.id)
-    error_message = "EFS has no continuous backups: AWS would make a second snapshot instead"
+    error_message = "EFS must be excluded: it has no continuous backups, and AWS would create a second snapshot"
   }
 }
 
@@ -86,12 +86,12 @@ run "a_copy_goes_to_the_named_vault_for_disaster_recovery" {
   assert {
     condition = [for rule in aws_backup_plan.daily.rule : [for copy in rule.copy_action : "${copy.destination_vault_arn} ${copy.lifecycle[0].delete_after}"]
     ] == [["arn:aws:backup:eu-west-1:210987654321:backup-vault:copies 35"]]
-    error_message = "each daily backup must be copied, and the copy kept as long"
+    error_message = "each daily backup must be copied, with the same retention"
   }
 }
 
 # Requirement 8.5
-run "restores_are_tried_every_week_of_each_kind" {
+run "restores_of_each_store_type_are_tested_every_week" {
   command = plan
 
   assert {
@@ -102,7 +102,7 @@ run "restores_are_tried_every_week_of_each_kind" {
   assert {
     condition = (toset([for selection in aws_backup_restore_testing_selection.this : selection.protected_resource_type]) == toset(["EFS", "RDS", "S3"])
     && alltrue([for selection in aws_backup_restore_testing_selection.this : selection.iam_role_arn == aws_iam_role.restore.arn]))
-    error_message = "every kind of store must be restored, by the role that may only restore"
+    error_message = "every type of store must be restored, with the role that may only restore"
   }
   assert {
     condition     = output.restore_testing_plan_name == "test_weekly"
@@ -110,7 +110,7 @@ run "restores_are_tried_every_week_of_each_kind" {
   }
 }
 
-run "no_restore_is_tried_where_it_is_not_wanted" {
+run "no_restore_is_tested_when_restore_testing_is_off" {
   command = plan
 
   variables {
@@ -118,12 +118,12 @@ run "no_restore_is_tried_where_it_is_not_wanted" {
   }
   assert {
     condition     = length(aws_backup_restore_testing_plan.this) + length(aws_backup_restore_testing_selection.this) == 0 && output.restore_testing_plan_name == null
-    error_message = "a restore costs as much as the original meanwhile"
+    error_message = "no restore test may run when restore_testing is false, because a restored resource costs as much as the original"
   }
 }
 
 # Requirement 8.5, 9.4, 9.5
-run "backups_are_encrypted_and_nobody_deletes_one_by_hand_while_protection_is_on" {
+run "backups_are_encrypted_and_cannot_be_deleted_manually_while_protection_is_on" {
   command = plan
 
   assert {
@@ -134,14 +134,14 @@ run "backups_are_encrypted_and_nobody_deletes_one_by_hand_while_protection_is_on
     condition = (length(aws_backup_vault_policy.this) == 1 && data.aws_iam_policy_document.vault.statement[0].effect == "Deny"
       && length(setsubtract(["backup:DeleteRecoveryPoint", "backup:UpdateRecoveryPointLifecycle", "backup:DeleteBackupVault"], data.aws_iam_policy_document.vault.statement[0].actions)) == 0
     && one(data.aws_iam_policy_document.vault.statement[0].principals[*].identifiers) == toset(["*"]))
-    error_message = "deleting, and shortening a backup's life, must be denied to everyone"
+    error_message = "deleting a backup and shortening its retention must be denied to everyone"
   }
   assert {
     condition = { for condition in data.aws_iam_policy_document.vault.statement[0].condition : condition.variable => "${condition.test} ${join(",", condition.values)}" } == {
       "aws:PrincipalArn"          = "ArnNotEquals ${aws_iam_role.backup.arn}"
       "aws:PrincipalIsAWSService" = "BoolIfExists false"
     }
-    error_message = "only AWS Backup, which expires backups by their plan, may be excepted"
+    error_message = "only AWS Backup, which expires backups according to their plan, may be exempt"
   }
 }
 
@@ -153,12 +153,12 @@ run "the_vault_can_be_emptied_and_destroyed_while_protection_is_off" {
   }
   assert {
     condition     = aws_backup_vault.this.force_destroy && length(aws_backup_vault_policy.this) == 0 && !terraform_data.deletion_protection.input
-    error_message = "Terraform itself must be able to delete what is in the vault"
+    error_message = "Terraform must be able to delete the contents of the vault"
   }
 }
 
 # Requirement 9.4
-run "one_role_makes_backups_another_restores_them_and_only_aws_backup_takes_either" {
+run "separate_roles_back_up_and_restore_and_only_aws_backup_may_assume_them" {
   command = plan
 
   variables {
@@ -169,7 +169,7 @@ run "one_role_makes_backups_another_restores_them_and_only_aws_backup_takes_eith
       test-backup  = tolist(["arn:aws:iam::aws:policy/AWSBackupServiceRolePolicyForS3Backup", "arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup"])
       test-restore = tolist(["arn:aws:iam::aws:policy/AWSBackupServiceRolePolicyForS3Restore", "arn:aws:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForRestores"])
     })
-    error_message = "whoever gets hold of one role must not be able to do both"
+    error_message = "no role may both back up and restore"
   }
   assert {
     condition     = aws_backup_selection.daily.iam_role_arn == aws_iam_role.backup.arn && aws_backup_selection.continuous.iam_role_arn == aws_iam_role.backup.arn
@@ -178,17 +178,17 @@ run "one_role_makes_backups_another_restores_them_and_only_aws_backup_takes_eith
   assert {
     condition = (one(data.aws_iam_policy_document.trust.statement[0].principals[*].identifiers) == toset(["backup.amazonaws.com"])
     && alltrue([for role in [aws_iam_role.backup, aws_iam_role.restore] : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"]))
-    error_message = "only AWS Backup may take the roles, inside the boundary"
+    error_message = "only AWS Backup may assume the roles, within the boundary"
   }
 }
 
 # Requirement 5.4
-run "failures_that_no_metric_counts_are_told_to_the_topic" {
+run "failures_without_a_metric_are_sent_to_the_topic" {
   command = plan
 
   assert {
     condition = (aws_backup_vault_notifications.this.sns_topic_arn == var.topic_arn && aws_backup_vault_notifications.this.backup_vault_name == aws_backup_vault.this.name
     && alltrue([for event in aws_backup_vault_notifications.this.backup_vault_events : endswith(event, "_FAILED")]))
-    error_message = "administrators must learn of failed copies and objects, and of no success"
+    error_message = "administrators must be notified of failed copies and objects, not of successes"
   }
 }

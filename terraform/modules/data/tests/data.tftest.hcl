@@ -1,4 +1,4 @@
-# Computed values are known already in the plan, so that what is wired to what can be compared.
+# Computed values are known at plan time, so that the tests can compare references between resources.
 mock_provider "aws" {
   source          = "../../tests/mocks"
   override_during = plan
@@ -87,7 +87,7 @@ variables {
 }
 
 # Requirement 8.1, 8.4, 9.3
-run "the_stores_outlive_a_zone_in_private_subnets_behind_their_own_security_groups" {
+run "the_stores_survive_a_zone_failure_and_have_private_subnets_and_own_security_groups" {
   command = plan
 
   assert {
@@ -109,7 +109,7 @@ run "the_stores_outlive_a_zone_in_private_subnets_behind_their_own_security_grou
 }
 
 # Requirement 9.5
-run "every_store_is_encrypted_by_the_data_key_at_rest" {
+run "every_store_is_encrypted_at_rest_with_the_data_key" {
   command = plan
 
   assert {
@@ -151,7 +151,7 @@ run "every_store_refuses_plain_text_in_transit" {
     error_message = "the cache must refuse clients without TLS"
   }
   assert {
-    # Of each policy: who is refused what, without TLS.
+    # For each policy: what is refused without TLS.
     condition = alltrue([for document, wanted in {
       files   = { statements = data.aws_iam_policy_document.models.statement, resources = ["arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-1"], actions = ["*"] }
       logs    = { statements = data.aws_iam_policy_document.logs.statement, resources = ["arn:aws:s3:::logs", "arn:aws:s3:::logs/*"], actions = ["s3:*"] }
@@ -159,7 +159,7 @@ run "every_store_refuses_plain_text_in_transit" {
       } : anytrue([for statement in wanted.statements : statement.effect == "Deny" && statement.actions == toset(wanted.actions) && statement.resources == toset(wanted.resources)
         && one(statement.principals[*].identifiers) == toset(["*"])
     && [for condition in statement.condition : "${condition.test} ${condition.variable} ${join(",", condition.values)}"] == ["Bool aws:SecureTransport false"]])])
-    error_message = "files and buckets must deny everyone everything without TLS"
+    error_message = "files and buckets must deny all access without TLS"
   }
   assert {
     condition     = aws_efs_file_system_policy.models.file_system_id == "fs-1" && aws_s3_bucket_policy.logs.bucket == "logs" && aws_s3_bucket_policy.uploads.bucket == "uploads"
@@ -178,7 +178,7 @@ run "buckets_are_private_versioned_and_belong_to_one_owner" {
   assert {
     condition = alltrue([for versioning in [aws_s3_bucket_versioning.logs, aws_s3_bucket_versioning.uploads] : versioning.versioning_configuration[0].status == "Enabled"]) && alltrue([
     for controls in [aws_s3_bucket_ownership_controls.logs, aws_s3_bucket_ownership_controls.uploads] : controls.rule[0].object_ownership == "BucketOwnerEnforced"])
-    error_message = "what is overwritten must be recoverable, and access lists must not exist"
+    error_message = "overwritten objects must be recoverable, and ACLs must be disabled"
   }
   assert {
     condition     = aws_s3_bucket_logging.uploads.target_bucket == "logs" && aws_s3_bucket_lifecycle_configuration.logs.rule[0].expiration[0].days == 90
@@ -187,30 +187,30 @@ run "buckets_are_private_versioned_and_belong_to_one_owner" {
 }
 
 # Requirement 7.4, 8.4
-run "models_are_kept_once_for_all_instances_on_a_file_system_of_their_own_user" {
+run "all_instances_share_one_model_file_system_with_its_own_user" {
   command = plan
 
   assert {
     condition     = aws_efs_file_system.models.throughput_mode == "elastic" && contains(aws_efs_file_system.models.lifecycle_policy[*].transition_to_ia, "AFTER_30_DAYS")
-    error_message = "many instances read at once at boot; models that nobody loads move to the cheaper class"
+    error_message = "throughput must suit many instances that boot simultaneously, and models that are not loaded must move to the cheaper class"
   }
   assert {
     condition     = aws_efs_access_point.models.posix_user[0].uid == 1150 && aws_efs_access_point.models.root_directory[0].path == "/models" && output.endpoints.files.access_point_id == "fsap-1"
-    error_message = "instances must share one directory, as one user"
+    error_message = "instances must share one directory and one user"
   }
   assert {
     condition     = anytrue([for statement in data.aws_iam_policy_document.models.statement : statement.effect == "Deny" && statement.actions == toset(["elasticfilesystem:ClientRootAccess"]) && length(statement.condition) == 0])
-    error_message = "nobody may be root on the models"
+    error_message = "root access to the models must be denied"
   }
   assert {
     condition = anytrue([for statement in data.aws_iam_policy_document.models.statement : statement.effect == "Deny" && contains(statement.actions, "elasticfilesystem:ClientMount")
     && [for condition in statement.condition : "${condition.test} ${join(",", condition.values)}"] == ["StringNotEquals ${aws_efs_access_point.models.arn}"]])
-    error_message = "nobody may mount around the access point"
+    error_message = "mounts without the access point must be denied"
   }
 }
 
 # Requirement 9.4
-run "secrets_are_made_empty_and_no_output_holds_one" {
+run "secrets_are_created_empty_and_no_output_contains_a_secret" {
   command = plan
 
   assert {
@@ -219,16 +219,16 @@ run "secrets_are_made_empty_and_no_output_holds_one" {
   }
   assert {
     condition     = coalesce(aws_db_instance.this.manage_master_user_password, false) && aws_db_instance.this.password == null && aws_elasticache_replication_group.this.auth_token == null
-    error_message = "passwords and tokens must never pass through the state"
+    error_message = "passwords and tokens must never be in the state"
   }
   assert {
     condition     = toset(keys(output.endpoints.database)) == toset(["host", "master_secret_arn", "name", "port"]) && toset(keys(output.endpoints.cache)) == toset(["host", "port"])
-    error_message = "endpoints say where a store is, never how to sign in"
+    error_message = "endpoints must contain addresses, never credentials"
   }
 }
 
 # Requirement 9.4
-run "keys_and_buckets_name_who_may_use_them" {
+run "key_and_bucket_policies_name_their_principals" {
   command = plan
 
   variables {
@@ -241,32 +241,32 @@ run "keys_and_buckets_name_who_may_use_them" {
       "arn:aws:iam::123456789012:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
       "arn:aws:iam::123456789012:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot",
     ])])
-    error_message = "only the services that launch instances may use the volumes' key by its policy"
+    error_message = "the policy of the volumes' key must allow only the services that launch instances"
   }
   assert {
     condition     = length(data.aws_iam_policy_document.compute_key.statement) == 2 && length(data.aws_iam_policy_document.data_key.statement) == 0
-    error_message = "the data key must serve this account's own identities only"
+    error_message = "the data key must be usable only by identities of this account"
   }
   assert {
-    # A star as principal is an Allow for everyone unless conditions name who.
+    # A `*` principal allows everyone unless conditions restrict it.
     condition = alltrue([for statement in concat(data.aws_iam_policy_document.compute_key.statement, data.aws_iam_policy_document.logs_key.statement) :
       contains([for condition in statement.condition : condition.variable], "aws:PrincipalArn") && contains([for condition in statement.condition : condition.variable], "kms:CallerAccount")
     if contains(flatten(statement.principals[*].identifiers), "*")])
-    error_message = "a key's statement for everyone must name roles of this account"
+    error_message = "a key statement with a `*` principal must be restricted to roles of this account"
   }
   assert {
     condition     = alltrue([for statement in data.aws_iam_policy_document.logs.statement : statement.actions == toset(["s3:PutObject"]) && length(statement.condition) >= 1 if statement.effect != "Deny"])
-    error_message = "services may only add access logs, and only for resources of this account"
+    error_message = "services may only write access logs, and only for resources of this account"
   }
   assert {
     condition = (aws_iam_role.database_monitoring.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
     && aws_iam_role_policy_attachment.database_monitoring.policy_arn == "arn:aws:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole")
-    error_message = "the monitoring role must stay inside the boundary, with AWS's own policy"
+    error_message = "the monitoring role must have the boundary and AWS's own policy"
   }
 }
 
 # Requirement 8.5
-run "what_outlives_instances_is_handed_to_the_backups_and_a_foreign_vault_may_read_it" {
+run "all_stores_are_backed_up_and_the_account_of_a_copy_vault_can_read_the_copies" {
   command = plan
 
   variables {
@@ -278,46 +278,46 @@ run "what_outlives_instances_is_handed_to_the_backups_and_a_foreign_vault_may_re
   }
   assert {
     condition     = aws_s3_bucket_notification.uploads.eventbridge && aws_s3_bucket_versioning.uploads.versioning_configuration[0].status == "Enabled"
-    error_message = "AWS Backup follows a bucket by its versions and events"
+    error_message = "AWS Backup needs a bucket's versions and events"
   }
   assert {
     condition = (toset(flatten([for statement in data.aws_iam_policy_document.data_key.statement : flatten(statement.principals[*].identifiers)])) == toset(["arn:aws:iam::210987654321:root"])
       && alltrue([for statement in data.aws_iam_policy_document.data_key.statement : [for condition in statement.condition : condition.variable] == ["kms:GrantIsForAWSResource"]
     if contains(statement.actions, "kms:CreateGrant")]))
-    error_message = "the copies' account must be able to read them, and to grant that to AWS services only"
+    error_message = "the account of the copies must be able to read them, and to create grants for AWS services only"
   }
 }
 
 # Requirement 7.3
-run "the_databases_storage_is_gp3_and_grows_up_to_its_limit" {
+run "the_database_storage_is_gp3_and_grows_up_to_its_limit" {
   command = plan
 
   assert {
     condition     = aws_db_instance.this.storage_type == "gp3" && aws_db_instance.this.allocated_storage == 100 && aws_db_instance.this.max_allocated_storage == 1000
-    error_message = "storage must start small and be bounded"
+    error_message = "storage must start small and have a limit"
   }
 }
 
 # Requirement 8.4
-run "what_holds_data_refuses_deletion_while_protection_is_on" {
+run "stores_refuse_deletion_while_protection_is_on" {
   command = plan
 
   assert {
     condition     = aws_db_instance.this.deletion_protection && !aws_db_instance.this.skip_final_snapshot && !aws_db_instance.this.delete_automated_backups && aws_elasticache_replication_group.this.final_snapshot_identifier != null
-    error_message = "the database must refuse deletion and leave a last snapshot"
+    error_message = "the database must refuse deletion and keep a final snapshot"
   }
   assert {
     condition     = !aws_s3_bucket.uploads.force_destroy && !aws_s3_bucket.logs.force_destroy && terraform_data.deletion_protection.input
-    error_message = "buckets with objects must refuse deletion, and so must Terraform"
+    error_message = "buckets with objects and Terraform itself must refuse deletion"
   }
   assert {
     condition = (alltrue([for secret in aws_secretsmanager_secret.this : secret.recovery_window_in_days == 30])
     && alltrue([for key in [aws_kms_key.compute, aws_kms_key.data, aws_kms_key.logs] : key.deletion_window_in_days == 30]))
-    error_message = "secrets and keys must be recoverable for a month"
+    error_message = "secrets and keys must be recoverable for 30 days"
   }
 }
 
-run "everything_can_be_destroyed_and_made_again_at_once_while_protection_is_off" {
+run "everything_can_be_destroyed_and_recreated_while_protection_is_off" {
   command = plan
 
   variables {
@@ -326,19 +326,19 @@ run "everything_can_be_destroyed_and_made_again_at_once_while_protection_is_off"
   assert {
     condition = (!aws_db_instance.this.deletion_protection && aws_db_instance.this.skip_final_snapshot && aws_db_instance.this.delete_automated_backups
     && aws_elasticache_replication_group.this.final_snapshot_identifier == null)
-    error_message = "a destroy must not stop at the database, nor leave a snapshot"
+    error_message = "a destroy must not fail on the database or leave a snapshot"
   }
   assert {
     condition     = aws_s3_bucket.uploads.force_destroy && aws_s3_bucket.logs.force_destroy && !terraform_data.deletion_protection.input
-    error_message = "buckets must be emptied"
+    error_message = "a destroy must empty the buckets"
   }
   assert {
     condition     = alltrue([for secret in aws_secretsmanager_secret.this : secret.recovery_window_in_days == 0])
-    error_message = "a secret that waits for its deletion keeps its name taken"
+    error_message = "a secret with a recovery window would block its name"
   }
 }
 
-run "a_retention_that_log_groups_do_not_know_is_refused" {
+run "a_retention_that_cloudwatch_logs_does_not_support_is_refused" {
   command = plan
 
   variables {

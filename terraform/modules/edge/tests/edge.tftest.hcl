@@ -1,4 +1,4 @@
-# Computed values are known already in the plan, so that what is wired to what can be compared.
+# Computed values are known at plan time, so that the tests can compare references between resources.
 mock_provider "aws" {
   source          = "../../tests/mocks"
   override_during = plan
@@ -76,29 +76,29 @@ variables {
 }
 
 # Requirement 4.1, 8.1
-run "requests_go_to_the_least_busy_of_all_healthy_instances_in_every_zone" {
+run "requests_go_to_the_least_busy_healthy_instance_in_all_zones" {
   command = plan
 
   assert {
     condition     = aws_lb.this.load_balancer_type == "application" && aws_lb.this.subnets == toset(var.subnet_ids)
-    error_message = "an application load balancer must stand in every zone's subnet"
+    error_message = "an application load balancer must have a subnet in every zone"
   }
   assert {
     condition     = aws_lb_listener.https.default_action[0].type == "forward" && aws_lb_listener.https.default_action[0].target_group_arn == aws_lb_target_group.this["interactive"].arn
-    error_message = "what no rule claims must reach the interactive fleet"
+    error_message = "requests that match no rule must reach the interactive fleet"
   }
   assert {
     condition     = aws_lb_target_group.this["interactive"].load_balancing_algorithm_type == "least_outstanding_requests" && aws_lb_target_group.this["interactive"].vpc_id == "vpc-1"
-    error_message = "a chat runs from a second to minutes: requests must go to whoever has fewest"
+    error_message = "a chat takes from a second to minutes, so requests must go to the instance with the fewest"
   }
   assert {
     condition     = aws_lb.this.idle_timeout == 360 && aws_lb.this.enable_deletion_protection && aws_lb.this.access_logs[0].enabled && aws_lb.this.access_logs[0].bucket == "test-logs"
-    error_message = "silent streams, deletion protection and access logs follow the variables"
+    error_message = "idle timeout, deletion protection and access logs must follow the variables"
   }
 }
 
 # Requirement 4.2, 4.3, 4.4, 8.3
-run "an_instance_gets_requests_only_while_its_health_page_which_clients_cannot_read_answers_well_and_in_time" {
+run "an_instance_gets_requests_only_while_healthy_and_clients_cannot_read_its_health_page" {
   command = plan
 
   variables {
@@ -110,26 +110,26 @@ run "an_instance_gets_requests_only_while_its_health_page_which_clients_cannot_r
       && aws_lb_target_group.this["interactive"].health_check[0].port == "traffic-port"
       && aws_lb_target_group.this["interactive"].health_check[0].protocol == "HTTPS"
     && aws_lb_target_group.this["interactive"].health_check[0].matcher == "200")
-    error_message = "health is the instance's own page, over the way that requests take, and only 200 is healthy"
+    error_message = "the health check must request the instance's health page over the path of normal requests, and accept only 200"
   }
   assert {
     condition = (aws_lb_target_group.this["interactive"].health_check[0].interval == 10 && aws_lb_target_group.this["interactive"].health_check[0].timeout == 3
     && aws_lb_target_group.this["interactive"].health_check[0].healthy_threshold == 4 && aws_lb_target_group.this["interactive"].health_check[0].unhealthy_threshold == 2)
-    error_message = "a slow answer must count as none, and the thresholds must follow the variables"
+    error_message = "a slow answer must count as a failure, and the thresholds must follow the variables"
   }
   assert {
     condition = (aws_lb_listener_rule.hide_health.priority == 1 && aws_lb_listener_rule.hide_health.action[0].fixed_response[0].status_code == "404"
     && toset(flatten(aws_lb_listener_rule.hide_health.condition[*].path_pattern[*].values)) == toset([var.health_path, "${var.health_path}/*"]))
-    error_message = "the health page tells what is wrong inside"
+    error_message = "clients must not read the health page, because it shows internal faults"
   }
   assert {
     condition     = tonumber(aws_lb_target_group.this["interactive"].deregistration_delay) >= 119 && tonumber(aws_lb_target_group.this["interactive"].deregistration_delay) <= 120
-    error_message = "streams must end by the instance's drain (below 120 s), within a spot notice (120 s)"
+    error_message = "the instance's drain (below 120 s) must end streams within a spot notice (120 s)"
   }
 }
 
 # Requirement 4.5
-run "a_person_stays_on_one_instance_by_a_cookie_of_the_wanted_duration" {
+run "a_cookie_keeps_a_user_on_one_instance_for_the_configured_duration" {
   command = plan
 
   variables {
@@ -138,12 +138,12 @@ run "a_person_stays_on_one_instance_by_a_cookie_of_the_wanted_duration" {
   assert {
     condition = (aws_lb_target_group.this["interactive"].stickiness[0].enabled && aws_lb_target_group.this["interactive"].stickiness[0].type == "lb_cookie"
     && aws_lb_target_group.this["interactive"].stickiness[0].cookie_duration == 3600)
-    error_message = "stickiness must be by cookie, as long as edge.stickiness says"
+    error_message = "stickiness must use a cookie with the duration edge.stickiness"
   }
 }
 
 # Requirement 4.1, 7.2
-run "batch_requests_are_told_by_host_and_header_and_reach_their_own_targets" {
+run "batch_requests_are_routed_by_host_and_header_to_their_own_targets" {
   command = plan
 
   variables {
@@ -154,13 +154,13 @@ run "batch_requests_are_told_by_host_and_header_and_reach_their_own_targets" {
   }
   assert {
     condition     = length(aws_lb_target_group.this) == 2 && aws_lb_listener_rule.fleet["batch"].action[0].target_group_arn == aws_lb_target_group.this["batch"].arn
-    error_message = "a fleet needs a target group and a rule that leads there"
+    error_message = "a fleet needs a target group and a rule that forwards to it"
   }
   assert {
     condition = (one(flatten(aws_lb_listener_rule.fleet["batch"].condition[*].host_header[*].values)) == "batch.example.org"
       && one(flatten(aws_lb_listener_rule.fleet["batch"].condition[*].http_header[*].values)) == "batch"
     && one(flatten(aws_lb_listener_rule.fleet["batch"].condition[*].http_header[*].http_header_name)) == "X-Ollama-Fleet")
-    error_message = "the rule must ask for the fleet's host and header"
+    error_message = "the rule must match the fleet's host and header"
   }
   assert {
     condition     = !aws_lb_target_group.this["batch"].stickiness[0].enabled
@@ -168,11 +168,11 @@ run "batch_requests_are_told_by_host_and_header_and_reach_their_own_targets" {
   }
   assert {
     condition     = output.target_groups["batch"].request_label == "app/test/1/targetgroup/batch/2" && output.target_groups["interactive"].request_label == "app/test/1/targetgroup/test/1"
-    error_message = "a scaling policy needs load balancer and target group in its label"
+    error_message = "a scaling policy needs the load balancer and the target group in its label"
   }
 }
 
-run "a_fleet_that_is_told_by_header_alone_asks_for_no_host" {
+run "a_fleet_routed_by_header_alone_has_no_host_condition" {
   command = plan
 
   variables {
@@ -183,17 +183,17 @@ run "a_fleet_that_is_told_by_header_alone_asks_for_no_host" {
   }
   assert {
     condition     = length(aws_lb_listener_rule.fleet["batch"].condition) == 1
-    error_message = "an empty list of hosts must make no condition: it would match nothing"
+    error_message = "an empty list of hosts must create no condition, because it would match nothing"
   }
 }
 
 # Requirement 9.2, 9.5
-run "https_with_a_certificate_of_its_own_is_the_only_way_in_and_goes_on_to_the_instance" {
+run "clients_must_use_https_and_the_load_balancer_uses_tls_to_the_instances" {
   command = plan
 
   assert {
     condition     = aws_lb_listener.https.protocol == "HTTPS" && aws_lb_listener.https.port == 443 && strcontains(aws_lb_listener.https.ssl_policy, "TLS13-1-2")
-    error_message = "TLS 1.2 must be the least"
+    error_message = "TLS 1.2 must be the minimum"
   }
   assert {
     condition = (aws_lb_listener.http.default_action[0].type == "redirect" && aws_lb_listener.http.default_action[0].redirect[0].protocol == "HTTPS"
@@ -211,29 +211,29 @@ run "https_with_a_certificate_of_its_own_is_the_only_way_in_and_goes_on_to_the_i
 }
 
 # Requirement 9.2
-run "a_certificate_is_made_for_the_domain_and_validated_in_its_zone" {
+run "a_certificate_is_created_for_the_domain_and_validated_in_its_zone" {
   command = plan
 
   assert {
     condition     = aws_acm_certificate.this[0].domain_name == "chat.example.org" && aws_acm_certificate.this[0].validation_method == "DNS"
-    error_message = "the certificate must carry the people's name"
+    error_message = "the certificate must be for the users' domain name"
   }
   assert {
     condition     = aws_route53_record.validation[0].name == "_x.chat.example.org." && aws_route53_record.validation[0].records == toset(["_y.acm-validations.aws."]) && aws_route53_record.validation[0].zone_id == "Z0123456789ABCDEFGHIJ"
-    error_message = "the record that ACM asks for must stand in the zone"
+    error_message = "the validation record of ACM must be in the zone"
   }
   assert {
     condition     = aws_lb_listener.https.certificate_arn == aws_acm_certificate_validation.this[0].certificate_arn
-    error_message = "the listener must use the made certificate"
+    error_message = "the listener must use the created certificate"
   }
   assert {
     condition     = aws_route53_record.alias[0].alias[0].name == aws_lb.this.dns_name && aws_route53_record.alias[0].name == "chat.example.org" && output.url == "https://chat.example.org"
-    error_message = "the name must lead to the load balancer"
+    error_message = "the domain name must resolve to the load balancer"
   }
 }
 
 # Requirement 9.2
-run "a_given_certificate_is_used_and_nothing_is_made_in_dns" {
+run "a_given_certificate_is_used_and_no_dns_record_is_created" {
   command = plan
 
   variables {
@@ -245,16 +245,16 @@ run "a_given_certificate_is_used_and_nothing_is_made_in_dns" {
   }
   assert {
     condition     = length(aws_acm_certificate.this) + length(aws_route53_record.alias) + length(aws_route53_record.validation) == 0
-    error_message = "without edge.domain there is no zone to write to"
+    error_message = "without edge.domain, no zone is known"
   }
   assert {
     condition     = output.url == "https://chat.example.com"
-    error_message = "people are sent to edge.public_name"
+    error_message = "the URL must use edge.public_name"
   }
 }
 
 # Requirement 9.2
-run "a_certificate_of_another_region_is_refused" {
+run "a_certificate_in_another_region_is_refused" {
   command = plan
 
   variables {
@@ -271,16 +271,16 @@ run "an_internal_load_balancer_has_no_public_address" {
   }
   assert {
     condition     = aws_lb.this.internal
-    error_message = "edge.internal must reach the load balancer"
+    error_message = "edge.internal must apply to the load balancer"
   }
 }
 
-run "a_firewall_limits_each_client_and_lets_chats_and_uploads_pass" {
+run "the_firewall_limits_each_client_and_allows_chats_and_uploads" {
   command = plan
 
   assert {
     condition     = aws_wafv2_web_acl_association.this.resource_arn == aws_lb.this.arn && aws_wafv2_web_acl_association.this.web_acl_arn == aws_wafv2_web_acl.this.arn
-    error_message = "the firewall must stand before the load balancer"
+    error_message = "the firewall must protect the load balancer"
   }
   assert {
     condition     = flatten([for rule in aws_wafv2_web_acl.this.rule : rule.statement[0].rate_based_statement[*].limit if length(flatten(rule.action[*].block)) == 1]) == [10000]
@@ -289,24 +289,24 @@ run "a_firewall_limits_each_client_and_lets_chats_and_uploads_pass" {
   assert {
     condition = toset(flatten([for rule in aws_wafv2_web_acl.this.rule : [for group in rule.statement[0].managed_rule_group_statement : group.name]])) == toset([
     "AWSManagedRulesAmazonIpReputationList", "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"])
-    error_message = "AWS's managed rules must be asked"
+    error_message = "AWS's managed rules must be used"
   }
   assert {
     condition = length(setsubtract(["CrossSiteScripting_BODY", "SizeRestrictions_BODY", "GenericLFI_BODY", "GenericRFI_BODY", "Log4JRCE_BODY"],
       flatten([for rule in aws_wafv2_web_acl.this.rule : [for group in rule.statement[0].managed_rule_group_statement : [
         for override in group.rule_action_override : override.name if length(override.action_to_use[0].count) == 1
     ]]]))) == 0
-    error_message = "rules on the body would refuse chats with code and uploads: they may only count"
+    error_message = "rules on the body must only count, because they would refuse uploads and chats with code"
   }
   assert {
     condition = (aws_cloudwatch_log_group.waf.kms_key_id == var.waf_log_key_arn
       && toset(flatten([for field in aws_wafv2_web_acl_logging_configuration.this.redacted_fields : field.single_header[*].name])) == toset(["authorization", "cookie"])
     && data.aws_iam_policy_document.waf_log.statement[0].resources == toset(["${aws_cloudwatch_log_group.waf.arn}:*"]))
-    error_message = "refused requests are logged encrypted, without sessions, by a service that may write there only"
+    error_message = "the log must be encrypted, omit sessions, and be writable only for the delivery service"
   }
 }
 
-run "more_hosts_and_header_values_than_a_rule_takes_are_refused" {
+run "more_hosts_and_header_values_than_a_listener_rule_allows_are_refused" {
   command = plan
 
   variables {

@@ -1,11 +1,11 @@
-# What the fleet promises by itself; what it promises together with the other modules is tested at the root.
+# Tests of the fleet module alone. The root's tests cover its interaction with the other modules.
 
 mock_provider "aws" {
   source = "./tests/mocks"
 }
 
 # Requirement 2.3, 8.1
-run "a_zone_that_offers_one_of_the_types_serves" {
+run "a_zone_that_offers_one_of_the_types_is_used" {
   command = plan
 
   assert {
@@ -19,7 +19,7 @@ run "a_zone_that_offers_one_of_the_types_serves" {
 }
 
 # Requirement 2.3, 8.1
-run "a_zone_that_offers_none_of_the_types_is_left_out_beside_two_that_serve" {
+run "a_zone_that_offers_none_of_the_types_is_skipped_if_two_others_do" {
   command = plan
 
   variables {
@@ -27,7 +27,7 @@ run "a_zone_that_offers_none_of_the_types_is_left_out_beside_two_that_serve" {
   }
   assert {
     condition     = aws_autoscaling_group.this.vpc_zone_identifier == toset(["subnet-a", "subnet-b"])
-    error_message = "us-east-1c does not offer g4dn.xlarge and must be left out"
+    error_message = "us-east-1c does not offer g4dn.xlarge and must be omitted"
   }
 }
 
@@ -124,12 +124,12 @@ run "metadata_needs_a_token_and_reaches_containers" {
 
   assert {
     condition     = aws_launch_template.this.metadata_options[0].http_tokens == "required" && aws_launch_template.this.metadata_options[0].http_put_response_hop_limit == 2
-    error_message = "instances must demand IMDSv2 with two hops"
+    error_message = "instances must require IMDSv2 with two hops"
   }
 }
 
 # Requirement 9.5
-run "volumes_are_encrypted_by_the_compute_key" {
+run "volumes_are_encrypted_with_the_compute_key" {
   command = plan
 
   assert {
@@ -146,33 +146,33 @@ run "instances_volumes_and_interfaces_are_tagged" {
   assert {
     condition = toset(aws_launch_template.this.tag_specifications[*].resource_type) == toset(["instance", "network-interface", "volume"]) && alltrue([
     for specification in aws_launch_template.this.tag_specifications : specification.tags["Environment"] == "test" && specification.tags["Fleet"] == "interactive"])
-    error_message = "default_tags do not reach what a launch template makes"
+    error_message = "the launch template must set the tags, because default_tags do not apply to its resources"
   }
 }
 
 # Requirement 7.5
-run "the_groups_release_tag_does_not_overwrite_an_older_templates" {
+run "the_release_tag_of_the_group_does_not_overwrite_an_older_template_versions_tag" {
   command = plan
 
   assert {
     condition     = alltrue([for tag in aws_autoscaling_group.this.tag : tag.propagate_at_launch == (tag.key != "Release")])
-    error_message = "every tag but Release is propagated"
+    error_message = "every tag except Release must be propagated"
   }
 }
 
 # Requirement 2.5
-run "interactive_is_on_demand_unless_spot_is_asked_for" {
+run "interactive_is_on_demand_by_default" {
   command = plan
 
   assert {
     condition = (aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_base_capacity == 2
     && aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_percentage_above_base_capacity == 100)
-    error_message = "without spot_percentage nothing is spot"
+    error_message = "without spot_percentage, no instance may be spot"
   }
 }
 
 # Requirement 2.4, 2.5
-run "spot_is_a_share_above_the_base" {
+run "spot_is_a_percentage_above_the_base" {
   command = plan
 
   variables {
@@ -198,20 +198,20 @@ run "batch_is_all_spot_and_wakes_from_zero" {
   assert {
     condition = (aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_base_capacity == 0
     && aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_percentage_above_base_capacity == 0)
-    error_message = "no instance of an all-spot fleet is on demand"
+    error_message = "no instance of an all-spot fleet may be on-demand"
   }
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.wake) == 1 && aws_autoscaling_policy.wake[0].step_adjustment != null
-    error_message = "an empty fleet has no metric to track: something else must start its first instance"
+    error_message = "an empty fleet has no metric to track, so an alarm must start its first instance"
   }
 }
 
-run "a_fleet_that_is_never_empty_needs_no_waking" {
+run "a_fleet_that_is_never_empty_has_no_wake_alarm" {
   command = plan
 
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.wake) == 0
-    error_message = "interactive always runs"
+    error_message = "the interactive fleet is never empty"
   }
 }
 
@@ -224,11 +224,11 @@ run "hooks_exist_before_the_first_instance" {
       ready   = "ABANDON 1800"
       drained = "CONTINUE 140"
     }
-    error_message = "the group itself must be created with both hooks"
+    error_message = "the group must be created with both hooks"
   }
   assert {
     condition     = { for hook in aws_autoscaling_lifecycle_hook.this : hook.name => "${hook.default_result} ${hook.heartbeat_timeout}" } == { ready = "ABANDON 1800", drained = "CONTINUE 140" }
-    error_message = "later changes must reach the hooks"
+    error_message = "later changes must apply to the hooks"
   }
 }
 
@@ -238,20 +238,20 @@ run "scaling_follows_cpu_requests_and_inference_load" {
 
   assert {
     condition     = aws_autoscaling_policy.cpu.target_tracking_configuration[0].predefined_metric_specification[0].predefined_metric_type == "ASGAverageCPUUtilization"
-    error_message = "CPU is tracked"
+    error_message = "CPU must be tracked"
   }
   assert {
     condition     = [for metric in aws_autoscaling_policy.requests.target_tracking_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data] == ["FILL(requests, 0)"]
-    error_message = "no requests must read as zero, or an unused fleet never scales in"
+    error_message = "missing request counts must be treated as zero, or an unused fleet never scales in"
   }
   assert {
     condition     = [for metric in aws_autoscaling_policy.inference_load.target_tracking_configuration[0].customized_metric_specification[0].metrics : metric.expression if metric.return_data] == ["100 * (in_flight + queued) / slots"]
-    error_message = "missing load must stay missing: without FILL it blocks scaling in"
+    error_message = "missing load must stay missing: without FILL, it prevents scaling in"
   }
 }
 
 # Requirement 3.4
-run "a_schedule_that_has_moved_the_minimum_is_left_alone" {
+run "an_apply_keeps_the_minimum_that_a_schedule_has_set" {
   command = plan
 
   variables {
@@ -267,50 +267,50 @@ run "a_schedule_that_has_moved_the_minimum_is_left_alone" {
   }
   assert {
     condition     = aws_autoscaling_group.this.min_size == 3
-    error_message = "an apply during office hours must not move the minimum back"
+    error_message = "an apply during office hours must not reset the minimum"
   }
   assert {
     condition     = aws_autoscaling_schedule.this["office"].max_size == -1 && aws_autoscaling_schedule.this["office"].desired_capacity == -1
-    error_message = "a schedule moves the minimum only"
+    error_message = "a schedule must change only the minimum"
   }
   assert {
     condition = (aws_autoscaling_schedule.this["office"].min_size == 3 && aws_autoscaling_schedule.this["office"].recurrence == "0 8 * * MON-FRI"
     && aws_autoscaling_schedule.this["office"].time_zone == "Europe/Vienna" && aws_autoscaling_schedule.this["office"].autoscaling_group_name == "test-interactive")
-    error_message = "the minimum must move to what the schedule says, at its time of its zone"
+    error_message = "the minimum must change to the schedule's value, at the schedule's time and time zone"
   }
 }
 
 # Requirement 9.4
-run "user_data_fits_and_names_no_secret" {
+run "user_data_is_below_16_kb_and_contains_no_secret" {
   command = plan
 
   assert {
     condition     = length(aws_launch_template.this.user_data) < 16384
-    error_message = "EC2 takes 16 KB of user data"
+    error_message = "EC2 limits user data to 16 KB"
   }
   assert {
     condition     = !strcontains(base64decode(aws_launch_template.this.user_data), "secretsmanager") && !strcontains(base64decode(aws_launch_template.this.user_data), "/test/image")
-    error_message = "user data can be read by everything on the instance"
+    error_message = "user data must contain no secret, because every process on the instance can read it"
   }
 }
 
-run "a_description_on_aws_names_no_address_and_no_variables" {
+run "the_instance_description_on_aws_has_no_endpoint_and_no_variables" {
   command = plan
 
   assert {
     condition     = !strcontains(base64decode(aws_launch_template.this.user_data), "endpoint_url") && !strcontains(base64decode(aws_launch_template.this.user_data), "variables")
-    error_message = "what was not given must be left out of the description"
+    error_message = "unset values must be omitted from the description"
   }
 }
 
-run "an_embedded_instance_is_told_its_address_and_its_variables" {
+run "the_instance_description_on_the_embedded_aws_has_endpoint_and_variables" {
   command = plan
 
   variables {
     instance = {
       endpoint_url = "http://aws:5566"
       variables = {
-        # as long as the certificate of an authority with a 2048-bit key
+        # as long as a CA certificate with a 2048-bit key
         boot_store_authorities = "-----BEGIN CERTIFICATE-----\n${join("\n", [for number in range(16) : join("", [for digit in range(64) : "A"])])}\n-----END CERTIFICATE-----\n"
         ollama_require_gpu     = false
         open_webui_processes   = 1
@@ -320,10 +320,10 @@ run "an_embedded_instance_is_told_its_address_and_its_variables" {
   assert {
     condition = alltrue([for text in ["\"endpoint_url\":\"http://aws:5566\"", "\"ollama_require_gpu\":false", "\"open_webui_processes\":1", "-----BEGIN CERTIFICATE-----\\n"] :
     strcontains(base64decode(aws_launch_template.this.user_data), text)])
-    error_message = "the description must hold what was given, with its types"
+    error_message = "the description must contain the given values with their types"
   }
   assert {
     condition     = length(aws_launch_template.this.user_data) < 16384
-    error_message = "EC2 takes 16 KB of user data"
+    error_message = "EC2 limits user data to 16 KB"
   }
 }

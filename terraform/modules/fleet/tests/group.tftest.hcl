@@ -1,4 +1,4 @@
-# The group, its instances and their role, as the criteria word them. Computed values are known already in the plan.
+# The group, its instances and their role, according to the requirements. Computed values are known at plan time.
 mock_provider "aws" {
   source          = "./tests/mocks"
   override_during = plan
@@ -12,13 +12,13 @@ mock_provider "aws" {
 }
 
 # Requirement 1.1, 2.1, 2.2, 9.3
-run "the_group_launches_the_named_gpu_types_of_the_image_without_public_addresses" {
+run "the_group_launches_the_configured_gpu_types_and_image_without_public_addresses" {
   command = plan
 
   assert {
     condition = (aws_autoscaling_group.this.mixed_instances_policy[0].launch_template[0].override[*].instance_type == tolist(["g5.xlarge", "g4dn.xlarge"])
     && aws_autoscaling_group.this.mixed_instances_policy[0].launch_template[0].launch_template_specification[0].launch_template_id == aws_launch_template.this.id)
-    error_message = "instances must be of instance_types, preferred ones first"
+    error_message = "instances must have the types in instance_types, in the order of preference"
   }
   assert {
     condition     = aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution[0].on_demand_allocation_strategy == "prioritized"
@@ -41,12 +41,12 @@ run "an_idle_fleet_shrinks_to_its_minimum_and_a_busy_one_never_exceeds_its_maxim
 
   assert {
     condition     = aws_autoscaling_group.this.min_size == 2 && aws_autoscaling_group.this.max_size == 4 && aws_autoscaling_group.this.desired_capacity == 2
-    error_message = "a fleet must start at min_size and be bounded by max_size"
+    error_message = "a fleet must start at min_size and never exceed max_size"
   }
   assert {
     condition = alltrue([for policy in [aws_autoscaling_policy.cpu, aws_autoscaling_policy.requests, aws_autoscaling_policy.inference_load] :
     coalesce(policy.enabled, true) && !coalesce(policy.target_tracking_configuration[0].disable_scale_in, false) && policy.autoscaling_group_name == "test-interactive"])
-    error_message = "every policy must be able to let the fleet shrink: one that is not keeps it large"
+    error_message = "every policy must allow scaling in, because a single policy without it keeps the fleet large"
   }
   assert {
     condition = [for policy in [aws_autoscaling_policy.cpu, aws_autoscaling_policy.requests, aws_autoscaling_policy.inference_load] : policy.target_tracking_configuration[0].target_value
@@ -55,30 +55,30 @@ run "an_idle_fleet_shrinks_to_its_minimum_and_a_busy_one_never_exceeds_its_maxim
   }
   assert {
     condition     = aws_autoscaling_group.this.default_instance_warmup == 300
-    error_message = "an instance that still warms up must not count"
+    error_message = "an instance that is still warming up must not count"
   }
 }
 
 # Requirement 4.4, 8.2
-run "an_instance_that_the_load_balancer_calls_unhealthy_is_replaced_before_it_goes" {
+run "an_unhealthy_instance_is_replaced_before_it_is_terminated" {
   command = plan
 
   assert {
     condition     = aws_autoscaling_group.this.health_check_type == "ELB" && aws_autoscaling_group.this.target_group_arns == toset([var.target_group.arn])
-    error_message = "the group must register its instances and believe the load balancer"
+    error_message = "the group must register its instances and use the load balancer's health checks"
   }
   assert {
     condition     = aws_autoscaling_group.this.instance_maintenance_policy[0].min_healthy_percentage == 100 && aws_autoscaling_group.this.capacity_rebalance
-    error_message = "a replacement must serve before its predecessor goes, also when spot is taken back"
+    error_message = "a replacement must serve before its predecessor is terminated, also when spot capacity is reclaimed"
   }
   assert {
     condition     = aws_autoscaling_group.this.max_instance_lifetime == 30 * 86400
-    error_message = "no instance may outlive max_lifetime_days"
+    error_message = "no instance may be older than max_lifetime_days"
   }
 }
 
 # Requirement 7.3
-run "the_root_volume_is_gp3_with_the_wanted_speed" {
+run "the_root_volume_is_gp3_with_the_configured_performance" {
   command = plan
 
   assert {
@@ -89,7 +89,7 @@ run "the_root_volume_is_gp3_with_the_wanted_speed" {
 }
 
 # Requirement 9.4
-run "the_role_may_do_what_an_instance_must_and_nothing_of_others" {
+run "the_instance_role_has_only_the_permissions_that_an_instance_needs" {
   command = plan
 
   variables {
@@ -102,7 +102,7 @@ run "the_role_may_do_what_an_instance_must_and_nothing_of_others" {
     error_message = "every action must be named"
   }
   assert {
-    # Channels, Metrics, GroupName, OwnState: actions that know no resources.
+    # Channels, Metrics, GroupName, OwnState: actions that support no resources.
     condition = toset(flatten([for document in [data.aws_iam_policy_document.lifecycle, data.aws_iam_policy_document.release, data.aws_iam_policy_document.session, data.aws_iam_policy_document.storage,
       data.aws_iam_policy_document.telemetry] : [for statement in document.statement : statement.actions if contains(statement.resources, "*")]
       ])) == toset([
@@ -110,7 +110,7 @@ run "the_role_may_do_what_an_instance_must_and_nothing_of_others" {
       "ec2messages:AcknowledgeMessage", "ec2messages:DeleteMessage", "ec2messages:FailMessage", "ec2messages:GetEndpoint", "ec2messages:GetMessages", "ec2messages:SendReply",
       "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
     ])
-    error_message = "only actions that know no resources may have them all"
+    error_message = "only actions that support no resources may use `*`"
   }
   assert {
     condition = { for statement in data.aws_iam_policy_document.release.statement : statement.sid => sort(statement.resources) if contains(["Parameters", "Secrets", "DatabaseMaster", "Artifacts"], statement.sid) } == {
@@ -119,7 +119,7 @@ run "the_role_may_do_what_an_instance_must_and_nothing_of_others" {
       Parameters     = tolist(["arn:aws:ssm:us-east-1:123456789012:parameter/test/fabric", "arn:aws:ssm:us-east-1:123456789012:parameter/test/models"])
       Secrets        = tolist(values(var.secret_arns))
     }
-    error_message = "an instance must read its own environment's parameters and secrets and the artifacts, nothing else"
+    error_message = "an instance may read only its own environment's parameters and secrets, and the artifacts"
   }
   assert {
     condition = alltrue([for statement in concat(data.aws_iam_policy_document.release.statement, data.aws_iam_policy_document.storage.statement) : contains([for condition in statement.condition : condition.variable], "kms:ViaService")
@@ -129,10 +129,10 @@ run "the_role_may_do_what_an_instance_must_and_nothing_of_others" {
   assert {
     condition = (one([for statement in data.aws_iam_policy_document.lifecycle.statement : statement.resources if statement.sid == "Report"]) == toset(["arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:*:autoScalingGroupName/test-interactive"])
     && [for condition in one([for statement in data.aws_iam_policy_document.telemetry.statement : statement.condition if statement.sid == "Metrics"]) : condition.values] == [tolist([var.contract.metrics.namespace])])
-    error_message = "an instance may report to its own group and into its own namespace only"
+    error_message = "an instance may report only to its own group and its own namespace"
   }
   assert {
     condition     = aws_iam_role.this.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && one(data.aws_iam_policy_document.trust.statement[0].principals[*].identifiers) == toset(["ec2.amazonaws.com"])
-    error_message = "only EC2 may take the role, inside the boundary"
+    error_message = "only EC2 may assume the role, within the boundary"
   }
 }

@@ -1,4 +1,4 @@
-# The fleet that the tests beside this file change one thing of at a time.
+# Base values of the fleet; each test in this folder changes one of them.
 
 all_spot          = false
 artifact_bucket   = "artifacts"

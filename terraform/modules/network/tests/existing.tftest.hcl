@@ -48,23 +48,23 @@ variables {
 }
 
 # Requirement 9.3
-run "an_existing_vpc_is_handed_on_and_nothing_of_it_is_made_or_changed" {
+run "an_existing_vpc_is_used_unchanged" {
   command = plan
 
   assert {
     condition = (output.vpc_id == "vpc-1" && output.vpc_cidr == "172.20.0.0/16" && output.zones == tolist(["us-east-1a", "us-east-1b"])
       && output.private_subnet_ids == var.existing.private_subnet_ids && output.public_subnet_ids == var.existing.public_subnet_ids
     && output.data_subnet_ids == var.existing.data_subnet_ids)
-    error_message = "the given VPC and subnets must pass through, with the zones that they lie in"
+    error_message = "the outputs must be the given VPC and subnets, with their zones"
   }
   assert {
     condition = sum([for made in [aws_vpc.this, aws_internet_gateway.this, aws_default_security_group.this, aws_subnet.public, aws_subnet.private, aws_subnet.data, aws_nat_gateway.this,
     aws_eip.nat, aws_route_table.public, aws_route_table.private, aws_route_table.data, aws_vpc_endpoint.interface, aws_vpc_endpoint.s3, aws_flow_log.this, aws_iam_role.flow_log] : length(made)]) == 0
-    error_message = "the owner of the VPC decides about its network"
+    error_message = "an existing network must not be changed, because its owner manages it"
   }
   assert {
     condition     = toset(keys(aws_security_group.this)) == toset(["cache", "database", "edge", "files", "instance"]) && alltrue([for group in aws_security_group.this : group.vpc_id == "vpc-1"])
-    error_message = "the fabric's own security groups are made in the VPC"
+    error_message = "the security groups must be created in the given VPC"
   }
 }
 
@@ -79,7 +79,7 @@ run "a_subnet_of_another_vpc_is_refused" {
 }
 
 # Requirement 8.1
-run "subnets_that_lie_in_one_zone_are_refused" {
+run "subnets_in_a_single_zone_are_refused" {
   command = plan
 
   override_data {
@@ -100,7 +100,7 @@ run "instances_in_a_zone_without_load_balancer_or_stores_are_refused" {
   expect_failures = [data.aws_vpc.existing]
 }
 
-run "two_subnets_of_one_kind_in_a_zone_are_refused" {
+run "two_subnets_of_one_kind_in_the_same_zone_are_refused" {
   command = plan
 
   variables {

@@ -1,4 +1,4 @@
-# Computed values are known already in the plan, so that what is wired to what can be compared.
+# Computed values are known at plan time, so that the tests can compare references between resources.
 mock_provider "aws" {
   source          = "../../tests/mocks"
   override_during = plan
@@ -19,7 +19,7 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:iam::123456789012:role/flow-log" }
   }
   mock_resource "aws_default_security_group" {
-    defaults = { egress = [], ingress = [] } # what it has unless the configuration says otherwise
+    defaults = { egress = [], ingress = [] } # the values that it has unless the configuration sets them
   }
   mock_resource "aws_eip" {
     defaults = {}
@@ -61,7 +61,7 @@ run "every_zone_gets_a_public_a_private_and_a_data_subnet_without_public_address
   }
   assert {
     condition     = alltrue([for subnet in flatten([for subnets in [aws_subnet.public, aws_subnet.private, aws_subnet.data] : values(subnets)]) : !subnet.map_public_ip_on_launch])
-    error_message = "no subnet may hand out public addresses"
+    error_message = "no subnet may assign public addresses"
   }
   assert {
     condition = alltrue([for ids, subnets in {
@@ -69,11 +69,11 @@ run "every_zone_gets_a_public_a_private_and_a_data_subnet_without_public_address
       public  = { given = output.public_subnet_ids, made = aws_subnet.public }
       data    = { given = output.data_subnet_ids, made = aws_subnet.data }
     } : subnets.given == [for zone in output.zones : subnets.made[zone].id]])
-    error_message = "subnets must be handed on in the order of zones: the fleet pairs them by place"
+    error_message = "outputs must list subnets in the order of zones, because the fleet pairs them by position"
   }
 }
 
-run "named_zones_are_used_in_their_order_and_a_further_one_moves_no_subnet" {
+run "named_zones_keep_their_order_and_an_appended_zone_moves_no_subnet" {
   command = plan
 
   variables {
@@ -81,17 +81,17 @@ run "named_zones_are_used_in_their_order_and_a_further_one_moves_no_subnet" {
   }
   assert {
     condition     = { for zone, subnet in aws_subnet.private : zone => subnet.cidr_block } == { us-east-1c = "10.40.0.0/19", us-east-1a = "10.40.32.0/19", us-east-1b = "10.40.64.0/19", us-east-1d = "10.40.96.0/19" }
-    error_message = "private subnets take the first half of the range, a place each"
+    error_message = "private subnets must be in the first half of the range, in the order of zones"
   }
   assert {
     condition = ([for zone in var.zones : aws_subnet.public[zone].cidr_block] == ["10.40.128.0/22", "10.40.132.0/22", "10.40.136.0/22", "10.40.140.0/22"]
     && [for zone in var.zones : aws_subnet.data[zone].cidr_block] == ["10.40.192.0/22", "10.40.196.0/22", "10.40.200.0/22", "10.40.204.0/22"])
-    error_message = "public subnets start at the third quarter, data subnets at the last"
+    error_message = "public subnets must start at the third quarter, data subnets at the last quarter"
   }
 }
 
 # Requirement 8.1, 9.3
-run "private_subnets_reach_out_through_their_own_zone_and_data_subnets_not_at_all" {
+run "private_subnets_use_the_nat_gateway_in_their_zone_and_data_subnets_have_no_internet" {
   command = plan
 
   assert {
@@ -100,7 +100,7 @@ run "private_subnets_reach_out_through_their_own_zone_and_data_subnets_not_at_al
   }
   assert {
     condition     = alltrue([for zone in output.zones : aws_route.private_nat[zone].route_table_id == aws_route_table.private[zone].id && aws_route_table_association.private[zone].route_table_id == aws_route_table.private[zone].id])
-    error_message = "private subnets must use the table whose way out is NAT"
+    error_message = "private subnets must use the route table with the NAT gateway"
   }
   assert {
     condition = alltrue([for association in values(aws_route_table_association.data) : association.route_table_id == aws_route_table.data[0].id
@@ -109,7 +109,7 @@ run "private_subnets_reach_out_through_their_own_zone_and_data_subnets_not_at_al
   }
 }
 
-run "one_nat_gateway_serves_every_zone_where_nat_per_zone_is_off" {
+run "one_nat_gateway_serves_every_zone_when_nat_per_zone_is_off" {
   command = plan
 
   variables {
@@ -127,7 +127,7 @@ run "port_22_is_closed_unless_ranges_are_named" {
 
   assert {
     condition     = length([for rule in concat(values(aws_vpc_security_group_ingress_rule.cidr), values(aws_vpc_security_group_ingress_rule.group)) : rule if rule.from_port <= 22 && rule.to_port >= 22]) == 0
-    error_message = "administrators come through Session Manager: no rule may open SSH"
+    error_message = "no rule may open SSH, because administrators use Session Manager"
   }
 }
 
@@ -151,7 +151,7 @@ run "port_22_opens_for_the_named_ranges_only_and_on_instances_only" {
 }
 
 # Requirement 9.3, 9.4
-run "only_clients_reach_the_load_balancer_only_it_reaches_instances_and_only_they_reach_the_stores" {
+run "security_groups_allow_only_client_to_load_balancer_to_instance_to_store" {
   command = plan
 
   variables {
@@ -160,7 +160,7 @@ run "only_clients_reach_the_load_balancer_only_it_reaches_instances_and_only_the
   assert {
     condition = toset([for rule in values(aws_vpc_security_group_ingress_rule.cidr) : "${rule.security_group_id} ${rule.cidr_ipv4} ${rule.from_port}-${rule.to_port}"]) == toset([
     "${output.security_group_ids.edge} 203.0.113.0/24 443-443", "${output.security_group_ids.edge} 203.0.113.0/24 80-80"])
-    error_message = "addresses may reach the load balancer alone, from client_cidrs alone"
+    error_message = "only client_cidrs may reach the load balancer, and no other address may reach anything"
   }
   assert {
     condition = toset([for rule in values(aws_vpc_security_group_ingress_rule.group) : "${rule.referenced_security_group_id} ${rule.security_group_id} ${rule.from_port}-${rule.to_port}"]) == toset([
@@ -170,11 +170,11 @@ run "only_clients_reach_the_load_balancer_only_it_reaches_instances_and_only_the
       "${output.security_group_ids.instance} ${output.security_group_ids.files} ${var.ports.files}-${var.ports.files}",
       "${output.security_group_ids.instance} ${aws_security_group.this["endpoints"].id} 443-443",
     ])
-    error_message = "inside the VPC groups name each other, one port each"
+    error_message = "inside the VPC, rules must reference security groups, with one port each"
   }
   assert {
     condition     = toset([for rule in values(aws_vpc_security_group_egress_rule.cidr) : "${rule.security_group_id} ${rule.from_port}-${rule.to_port}"]) == toset(["${output.security_group_ids.instance} 443-443", "${output.security_group_ids.instance} 80-80"])
-    error_message = "only instances may leave the VPC, and only by the web's ports"
+    error_message = "only instances may reach the internet, and only on ports 80 and 443"
   }
   assert {
     condition     = length(aws_default_security_group.this[0].ingress) == 0 && length(aws_default_security_group.this[0].egress) == 0
@@ -198,28 +198,28 @@ run "the_flow_log_is_encrypted_and_its_role_writes_only_to_its_own_group" {
       WriteStreams = "logs:CreateLogStream logs:DescribeLogStreams logs:PutLogEvents on ${aws_cloudwatch_log_group.flow[0].arn}:*"
       FindGroup    = "logs:DescribeLogGroups on arn:aws:logs:us-east-1:123456789012:log-group:*"
     }
-    error_message = "nothing beyond writing streams of the own group, and the listing that cannot be narrowed"
+    error_message = "the role may only write streams of its own group and use the list action, which cannot be restricted"
   }
   assert {
     condition = (aws_iam_role.flow_log[0].permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"
       && one(data.aws_iam_policy_document.flow_log_trust[0].statement[0].principals).identifiers == toset(["vpc-flow-logs.amazonaws.com"])
     && contains([for condition in data.aws_iam_policy_document.flow_log_trust[0].statement[0].condition : condition.variable], "aws:SourceAccount"))
-    error_message = "only the flow logs of this account may take the role, inside the boundary"
+    error_message = "only this account's flow logs may assume the role, within the boundary"
   }
 }
 
 # Requirement 9.3, 9.4
-run "aws_is_reached_inside_the_vpc_and_foreign_accounts_cannot_carry_data_out_there" {
+run "aws_apis_are_reached_through_endpoints_that_refuse_foreign_accounts" {
   command = plan
 
   assert {
     condition     = toset(keys(aws_vpc_endpoint.interface)) == toset(["autoscaling", "ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages"])
-    error_message = "what an instance needs to boot, report and leave must not depend on NAT"
+    error_message = "services that an instance needs to boot, report and terminate must not depend on NAT"
   }
   assert {
     condition = alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.private_dns_enabled && endpoint.security_group_ids == toset([aws_security_group.this["endpoints"].id])
     && endpoint.subnet_ids == toset([for zone in output.zones : aws_subnet.private[zone].id])])
-    error_message = "endpoints must answer to the usual names, in the private subnets"
+    error_message = "endpoints must use the default host names and the private subnets"
   }
   assert {
     condition     = aws_vpc_endpoint.s3[0].route_table_ids == toset([for table in aws_route_table.private : table.id])
@@ -229,11 +229,11 @@ run "aws_is_reached_inside_the_vpc_and_foreign_accounts_cannot_carry_data_out_th
     condition = alltrue([for statement in concat(data.aws_iam_policy_document.interface_endpoint[0].statement, data.aws_iam_policy_document.s3_endpoint[0].statement) :
       try(one(statement.condition).values == tolist(["123456789012"]), false)
     || alltrue([for action in statement.actions : can(regex("^s3:(Get|List)", action))])])
-    error_message = "an endpoint must be bound to this account; only reads of public buckets may be not"
+    error_message = "an endpoint must be restricted to this account, except for reads of public buckets"
   }
 }
 
-run "an_endpoints_service_that_a_zone_lacks_is_reached_through_the_others" {
+run "an_endpoint_skips_a_zone_that_lacks_its_service" {
   command = plan
 
   override_data {
@@ -242,7 +242,7 @@ run "an_endpoints_service_that_a_zone_lacks_is_reached_through_the_others" {
   }
   assert {
     condition     = aws_vpc_endpoint.interface["ecr.api"].subnet_ids == toset([aws_subnet.private["us-east-1a"].id, aws_subnet.private["us-east-1c"].id])
-    error_message = "a zone without the service must be left out"
+    error_message = "a zone without the service must be omitted"
   }
 }
 
@@ -267,7 +267,7 @@ run "a_region_with_one_usable_zone_is_refused" {
   expect_failures = [aws_vpc.this]
 }
 
-run "more_client_ranges_than_a_security_group_holds_are_refused" {
+run "more_client_ranges_than_a_security_group_allows_are_refused" {
   command = plan
 
   variables {

@@ -1,4 +1,4 @@
-# The network that the tests beside this file change one thing of at a time.
+# Base values of the network; each test in this folder changes one of them.
 
 cidr                    = "10.40.0.0/16"
 client_cidrs            = ["0.0.0.0/0"]

@@ -1,4 +1,4 @@
-# Computed values are known already in the plan, so that what is wired to what can be compared.
+# Computed values are known at plan time, so that the tests can compare references between resources.
 mock_provider "aws" {
   source          = "../../tests/mocks"
   override_during = plan
@@ -58,7 +58,7 @@ variables {
 }
 
 # Requirement 5.1, 5.4
-run "each_fleets_gpus_are_watched_by_the_figures_that_its_instances_report" {
+run "each_fleet_has_gpu_alarms_on_metrics_that_its_instances_publish" {
   command = plan
 
   assert {
@@ -71,49 +71,49 @@ run "each_fleets_gpus_are_watched_by_the_figures_that_its_instances_report" {
       } : [for alarm in [aws_cloudwatch_metric_alarm.metric["${fleet}-${what}"]] : join(" ", [
         alarm.metric_name, alarm.statistic, alarm.comparison_operator == "LessThanThreshold" ? "<" : ">=", alarm.threshold
     ]) == wanted && alarm.namespace == var.contract.metrics.namespace && alarm.dimensions == tomap({ AutoScalingGroupName = var.fleets[fleet].group_name })]]]))
-    error_message = "utilization, temperature, missing GPUs, errors and a model beside the GPU must ring, per fleet"
+    error_message = "each fleet needs alarms on utilization, temperature, missing GPUs, errors, and a model that is not on the GPU"
   }
   assert {
     condition = alltrue([for fleet in keys(var.fleets) : [for query in aws_cloudwatch_metric_alarm.math["${fleet}-gpu-memory"].metric_query : query.expression if query.return_data] == ["100 * used / total"]
       && toset(flatten(aws_cloudwatch_metric_alarm.math["${fleet}-gpu-memory"].metric_query[*].metric[*].metric_name)) == toset(["nvidia_smi_memory_total", "nvidia_smi_memory_used"])
     && aws_cloudwatch_metric_alarm.math["${fleet}-gpu-memory"].threshold == 95])
-    error_message = "the share of GPU memory in use must ring"
+    error_message = "the percentage of GPU memory in use needs an alarm"
   }
   assert {
     condition = alltrue([for fleet in keys(var.fleets) : [for query in aws_cloudwatch_metric_alarm.math["${fleet}-gpu-silent"].metric_query : query.expression if query.return_data
     ] == ["IF(FILL(serving, 0) > 0 AND FILL(reports, 0) < 1, 1, 0)"]])
-    error_message = "instances that serve and report no GPU must ring: every other GPU alarm is blind then"
+    error_message = "instances that serve but report no GPU need an alarm, because all other GPU alarms are blind"
   }
 }
 
 # Requirement 5.1
-run "alarms_and_dashboard_use_no_figure_and_dimension_that_the_contract_lacks" {
+run "alarms_and_dashboard_use_only_metrics_of_the_contract" {
   command = plan
 
   assert {
     condition = alltrue([for alarm in aws_cloudwatch_metric_alarm.metric : anytrue([
       for dimensions in try(var.contract.metrics.names[alarm.metric_name].dimensions, []) : toset(dimensions) == toset(keys(alarm.dimensions))
     ]) if alarm.namespace == var.contract.metrics.namespace])
-    error_message = "an alarm on a figure that nobody publishes never rings"
+    error_message = "an alarm on a metric that is never published never fires"
   }
   assert {
     condition = alltrue([for metric in flatten([for alarm in aws_cloudwatch_metric_alarm.math : flatten(alarm.metric_query[*].metric)]) : anytrue([
       for dimensions in try(var.contract.metrics.names[metric.metric_name].dimensions, []) : toset(dimensions) == toset(keys(metric.dimensions))
     ]) if metric.namespace == var.contract.metrics.namespace])
-    error_message = "an expression on a figure that nobody publishes never rings"
+    error_message = "an expression on a metric that is never published never fires"
   }
   assert {
-    # A line is [namespace, metric, dimension, value, ..., options]; those of this namespace have the group's dimension alone.
+    # A line is [namespace, metric, dimension, value, ..., options]; lines in this namespace have only the group's dimension.
     condition = alltrue([for line in flatten([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
       for line in try(widget.properties.metrics, []) : { namespace = try(line[0], ""), metric = try(line[1], ""), dimension = try(line[2], "") }
       ]]) : contains(try(var.contract.metrics.names[line.metric].dimensions, []), tolist([line.dimension]))
     if line.namespace == var.contract.metrics.namespace])
-    error_message = "a line of a figure that nobody publishes stays empty"
+    error_message = "a dashboard line of a metric that is never published stays empty"
   }
 }
 
 # Requirement 1.5, 5.2
-run "slow_answers_ring" {
+run "alarms_fire_on_slow_answers" {
   command = plan
 
   variables {
@@ -122,60 +122,60 @@ run "slow_answers_ring" {
   assert {
     condition = alltrue([for fleet in keys(var.fleets) : [for alarm in [aws_cloudwatch_metric_alarm.metric["${fleet}-first-token"]] :
     "${alarm.metric_name} ${alarm.extended_statistic} ${alarm.comparison_operator} ${alarm.threshold}"] == ["TimeToFirstToken p95 GreaterThanThreshold 1800"]])
-    error_message = "one first word in twenty beyond time_to_first_token_p95_ms must ring"
+    error_message = "a p95 above time_to_first_token_p95_ms must fire"
   }
   assert {
     condition = alltrue([for fleet in keys(var.fleets) : [for alarm in [aws_cloudwatch_metric_alarm.metric["${fleet}-request-latency"]] :
     "${alarm.namespace} ${alarm.metric_name} ${alarm.extended_statistic} ${alarm.threshold} ${alarm.dimensions.TargetGroup}"] == ["AWS/ApplicationELB TargetResponseTime p95 1.5 ${var.target_groups[fleet].arn_suffix}"]])
-    error_message = "one request in twenty beyond request_latency_p95_ms must ring, and CloudWatch counts in seconds"
+    error_message = "a p95 above request_latency_p95_ms must fire, and CloudWatch counts in seconds"
   }
   assert {
     condition = alltrue([for fleet in keys(var.fleets) : aws_cloudwatch_metric_alarm.metric["${fleet}-queue"].metric_name == "Queued" && aws_cloudwatch_metric_alarm.metric["${fleet}-queue"].threshold == 8
     && aws_cloudwatch_metric_alarm.metric["${fleet}-rejected"].metric_name == "Rejected"])
-    error_message = "waiting and rejected requests must ring"
+    error_message = "queued and rejected requests need alarms"
   }
   assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.metric : alarm.evaluate_low_sample_count_percentiles == "ignore" if alarm.extended_statistic != null])
-    error_message = "a percentile of a few requests must change nothing"
+    error_message = "a percentile of a few requests must not change the state"
   }
 }
 
 # Requirement 5.3
-run "scaling_spot_and_refresh_events_are_kept_with_time_and_reason" {
+run "scaling_spot_and_refresh_events_are_logged_with_time_and_reason" {
   command = plan
 
   assert {
     condition = (toset(jsondecode(aws_cloudwatch_event_rule.this["scaling"].event_pattern).detail.AutoScalingGroupName) == toset(["test-batch", "test-interactive"])
       && length(setsubtract(["EC2 Instance Launch Successful", "EC2 Instance Launch Unsuccessful", "EC2 Instance Terminate Successful", "EC2 Auto Scaling Instance Refresh Failed"],
     jsondecode(aws_cloudwatch_event_rule.this["scaling"].event_pattern).detail-type)) == 0)
-    error_message = "launches, terminations and refreshes of every fleet must be caught"
+    error_message = "launches, terminations and refreshes of every fleet must match"
   }
   assert {
     condition     = contains(jsondecode(aws_cloudwatch_event_rule.this["spot"].event_pattern).detail-type, "EC2 Spot Instance Interruption Warning")
-    error_message = "spot notices must be caught"
+    error_message = "spot notices must match"
   }
   assert {
-    # Without input_transformer the whole event is kept, its time and cause with it.
+    # Without input_transformer, the whole event is kept, including its time and cause.
     condition = alltrue([for rule in ["backup", "health", "scaling", "spot"] : aws_cloudwatch_event_target.log[rule].arn == aws_cloudwatch_log_group.this["events"].arn
       && aws_cloudwatch_event_target.log[rule].rule == aws_cloudwatch_event_rule.this[rule].name && length(aws_cloudwatch_event_target.log[rule].input_transformer) == 0
     && aws_cloudwatch_event_target.log[rule].input_path == null])
-    error_message = "events must reach the log group whole"
+    error_message = "events must reach the log group unchanged"
   }
   assert {
     condition = (aws_cloudwatch_log_group.this["events"].retention_in_days == 365 && strcontains(aws_cloudwatch_query_definition.this["scaling-events"].query_string, "fields time")
     && strcontains(aws_cloudwatch_query_definition.this["scaling-events"].query_string, "detail.Cause"))
-    error_message = "a saved query must show when and why"
+    error_message = "a saved query must show time and cause"
   }
 }
 
 # Requirement 5.4
-run "every_alarm_and_every_failed_launch_is_told_to_the_administrators" {
+run "every_alarm_and_failed_launch_notifies_the_administrators" {
   command = plan
 
   assert {
     condition = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.metric), values(aws_cloudwatch_metric_alarm.math)) :
     alarm.actions_enabled && alarm.alarm_actions == toset([aws_sns_topic.this.arn]) && alarm.ok_actions == toset([aws_sns_topic.this.arn])])
-    error_message = "an alarm must send when it rings and when it is over"
+    error_message = "an alarm must notify when it fires and when it recovers"
   }
   assert {
     condition     = { for subscription in aws_sns_topic_subscription.email : subscription.endpoint => subscription.protocol } == { "oncall@example.org" = "email", "ops@example.org" = "email" }
@@ -184,23 +184,27 @@ run "every_alarm_and_every_failed_launch_is_told_to_the_administrators" {
   assert {
     condition = (aws_cloudwatch_event_target.topic["scaling-failures"].arn == aws_sns_topic.this.arn
     && contains(jsondecode(aws_cloudwatch_event_rule.this["scaling-failures"].event_pattern).detail-type, "EC2 Instance Launch Unsuccessful"))
-    error_message = "a failed launch must be told"
+    error_message = "a failed launch must send a notification"
   }
   assert {
     condition = length(setsubtract([
       "edge-errors", "database-storage", "database-connections", "cache-memory", "backup-failed", "restore-failed", "files-io-limit",
-      "interactive-unhealthy-hosts", "interactive-no-healthy-host", "interactive-capacity-at-max", "batch-capacity-at-max",
+      "interactive-unhealthy-hosts", "interactive-no-healthy-host", "interactive-no-instances", "interactive-capacity-at-max", "batch-capacity-at-max",
     ], keys(output.alarm_names))) == 0
-    error_message = "errors, hosts, capacity, stores and backups must be watched"
+    error_message = "errors, hosts, capacity, stores and backups need alarms"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.metric["interactive-no-healthy-host"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.metric["batch-no-healthy-host"].treat_missing_data == "notBreaching"
-    error_message = "an empty target group reports nothing: an outage for people, rest for batch"
+    condition     = aws_cloudwatch_metric_alarm.metric["interactive-no-healthy-host"].treat_missing_data == "ignore" && aws_cloudwatch_metric_alarm.metric["batch-no-healthy-host"].treat_missing_data == "notBreaching"
+    error_message = "an empty target group reports nothing: interactive keeps its state, so that a first deploy does not fire, normal for batch"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.metric["interactive-no-instances"].period * aws_cloudwatch_metric_alarm.metric["interactive-no-instances"].datapoints_to_alarm == 1800
+    error_message = "a fleet that stays empty must fire, later than a first deploy takes"
   }
 }
 
 # Requirement 7
-run "a_month_that_becomes_dearer_than_planned_is_told" {
+run "exceeding_the_monthly_budget_notifies_the_administrators" {
   command = plan
 
   variables {
@@ -208,26 +212,26 @@ run "a_month_that_becomes_dearer_than_planned_is_told" {
   }
   assert {
     condition     = aws_budgets_budget.monthly[0].limit_amount == "1200" && one(aws_budgets_budget.monthly[0].cost_filter).values == tolist(["user:Environment$test"])
-    error_message = "the budget must count what carries the environment's tag"
+    error_message = "the budget must cover the resources with the environment's tag"
   }
   assert {
     condition = { for each in aws_budgets_budget.monthly[0].notification : each.notification_type => each.threshold } == { ACTUAL = 80, FORECASTED = 100 } && alltrue([
     for each in aws_budgets_budget.monthly[0].notification : each.subscriber_sns_topic_arns == toset([aws_sns_topic.this.arn])])
-    error_message = "what is spent and what will be must be told to the administrators"
+    error_message = "actual and forecast cost must notify the administrators"
   }
 }
 
-run "no_budget_is_made_unless_a_sum_is_named" {
+run "no_budget_is_created_without_an_amount" {
   command = plan
 
   assert {
     condition     = length(aws_budgets_budget.monthly) == 0
-    error_message = "a budget without a sum"
+    error_message = "a budget without an amount"
   }
 }
 
 # Requirement 5.4
-run "people_being_failed_is_one_alarm_and_batch_is_no_part_of_it" {
+run "one_composite_alarm_covers_all_user_facing_alarms_except_batch" {
   command = plan
 
   variables {
@@ -235,23 +239,23 @@ run "people_being_failed_is_one_alarm_and_batch_is_no_part_of_it" {
   }
   assert {
     condition = toset(regexall("ALARM\\(\"test-[a-z-]+\"\\)", aws_cloudwatch_composite_alarm.this.alarm_rule)) == toset([for alarm in [
-      "edge-errors", "interactive-first-token", "interactive-model-on-cpu", "interactive-no-healthy-host", "interactive-queue", "interactive-rejected", "interactive-request-latency",
+      "edge-errors", "interactive-first-token", "interactive-model-on-cpu", "interactive-no-healthy-host", "interactive-no-instances", "interactive-queue", "interactive-rejected", "interactive-request-latency",
     ] : "ALARM(\"test-${alarm}\")"]) && !strcontains(aws_cloudwatch_composite_alarm.this.alarm_rule, " AND ")
-    error_message = "any of the alarms that people feel must ring it"
+    error_message = "any user-facing alarm must fire the composite alarm"
   }
   assert {
     condition     = aws_cloudwatch_composite_alarm.this.alarm_actions == toset([aws_sns_topic.this.arn])
-    error_message = "it must be told"
+    error_message = "the composite alarm must notify the topic"
   }
   assert {
     condition = (!aws_cloudwatch_metric_alarm.metric["interactive-first-token"].actions_enabled && aws_cloudwatch_metric_alarm.metric["database-storage"].actions_enabled
     && aws_cloudwatch_metric_alarm.math["backup-failed"].actions_enabled)
-    error_message = "only what the composite alarm covers may be silent: nothing else would tell of a full disk"
+    error_message = "only alarms that the composite covers may be silent, because no other alarm reports a full disk"
   }
 }
 
 # Requirement 10.4
-run "a_rollout_watches_what_a_bad_release_rings_and_nothing_that_load_alone_does" {
+run "a_rollout_watches_alarms_of_a_bad_release_but_not_of_high_load" {
   command = plan
 
   assert {
@@ -260,12 +264,12 @@ run "a_rollout_watches_what_a_bad_release_rings_and_nothing_that_load_alone_does
       interactive = tolist(["test-edge-errors", "test-interactive-first-token", "test-interactive-model-on-cpu", "test-interactive-no-healthy-host",
       "test-interactive-rejected", "test-interactive-request-latency"])
     }
-    error_message = "each fleet's own alarms, the front door's with the interactive one, at most 10 as AWS takes"
+    error_message = "a rollout must watch its own fleet's alarms, the interactive fleet also the front door's, and at most 10 (AWS's limit)"
   }
 }
 
 # Requirement 5.5
-run "a_dashboard_shows_gpus_latency_throughput_and_what_explains_them" {
+run "the_dashboard_shows_gpus_latency_throughput_and_related_metrics" {
   command = plan
 
   assert {
@@ -288,7 +292,7 @@ run "a_dashboard_shows_gpus_latency_throughput_and_what_explains_them" {
   assert {
     condition = alltrue([for fleet in values(var.fleets) : contains(flatten([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [
     for line in widget.properties.metrics : line[3]] if try(widget.properties.title, "") == "GPU utilization"]), fleet.group_name)])
-    error_message = "every fleet must have its line"
+    error_message = "every fleet must have a line"
   }
   assert {
     condition     = alltrue([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.x + widget.width <= 24])
@@ -296,7 +300,7 @@ run "a_dashboard_shows_gpus_latency_throughput_and_what_explains_them" {
   }
   assert {
     condition     = output.dashboard_url == "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#dashboards/dashboard/test"
-    error_message = "people must be able to open it"
+    error_message = "the URL must open the dashboard in the console"
   }
 }
 
@@ -312,12 +316,12 @@ run "logs_and_notifications_are_encrypted_and_only_their_sources_may_write" {
     condition = alltrue([for statement in data.aws_iam_policy_document.topic.statement : statement.actions == toset(["sns:Publish"]) && statement.resources == toset([aws_sns_topic.this.arn])
       && length(statement.condition) == 1]) && [for statement in data.aws_iam_policy_document.topic.statement : statement.effect if contains(flatten(statement.principals[*].identifiers), "*")
     ] == ["Deny"]
-    error_message = "publishing must be bound to sources of this account, and denied without TLS"
+    error_message = "publishing must be restricted to sources in this account, and denied without TLS"
   }
   assert {
     condition = alltrue([for statement in data.aws_iam_policy_document.events_log.statement : alltrue([for resource in statement.resources : startswith(resource, "${aws_cloudwatch_log_group.this["events"].arn}:")])
     && length(setsubtract(statement.actions, ["logs:CreateLogStream", "logs:PutLogEvents"])) == 0])
-    error_message = "EventBridge may write streams of the events' group and nothing else"
+    error_message = "EventBridge may write only to streams of the events' log group"
   }
 }
 

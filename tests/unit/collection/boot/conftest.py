@@ -1,4 +1,4 @@
-"""An embedded AWS, a metadata service, a launched instance, and releases to boot it from, all on this machine."""
+"""Fixtures: an embedded AWS, a metadata service, a launched instance, and releases, all on this machine."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from typing import Any
 import boto3
 import pytest
 
-from ollama_gpu import collection
-from ollama_gpu.embedded_aws.process import answers
-from ollama_gpu.paths import locate
+from ollama_gpu.core import collection
+from ollama_gpu.core.paths import locate
+from ollama_gpu.environment.embedded_aws import answers
 
 REPOSITORY = locate().repository
 COLLECTION = collection.source(REPOSITORY)
 PROGRAM = COLLECTION / "roles" / "boot" / "files" / "ollama-gpu-boot"
 REGION = "us-east-1"
-TOKEN = "made-up-session-token"  # what the metadata service below gives and asks for
+TOKEN = "made-up-session-token"  # the token that the metadata service below issues and requires
 
 
-# The embedded AWS as the driver starts it, but for one thing: instances report by themselves.
+# The embedded AWS as the command starts it, except that instances report by themselves.
 SERVE = """
 import sys
-from ollama_gpu.embedded_aws import autoscaling, server
+from ollama_gpu.local.embedded_aws import autoscaling, server
 autoscaling.answer_lifecycle_actions(False)
 server.main(["--port", sys.argv[1], "--region", sys.argv[2]])
 """
@@ -58,7 +58,7 @@ def aws_url() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def own_ansible(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Ansible of this Python, and back to the old values of what the boot program sets."""
+    """Use the Ansible of this Python, and restore the environment that the boot program changes."""
     for name in ("HOME", "LC_ALL", "DEBIAN_FRONTEND"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -66,8 +66,8 @@ def own_ansible(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def aws(aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Makes clients of the embedded AWS; the environment points whatever the test runs at it as well."""
-    no_settings = tmp_path / "ansible.cfg"  # an instance has none; the checkout's is for people
+    """Create clients of the embedded AWS. The environment also points subprocesses to it."""
+    no_settings = tmp_path / "ansible.cfg"  # an instance has no ansible.cfg; the checkout's is for developers
     no_settings.touch()
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
@@ -84,7 +84,7 @@ def aws(aws_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The boot program as a module, with every place that it writes to below the test's folder."""
+    """The boot program as a module, with all its paths below the test's folder."""
     loader = importlib.machinery.SourceFileLoader("ollama_gpu_boot", str(PROGRAM))
     spec = importlib.util.spec_from_loader("ollama_gpu_boot", loader)
     assert spec is not None
@@ -95,7 +95,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "POLL_SECONDS", 0.2)
 
     def nothing_is_missing() -> bool:
-        assert module.ansible_fits(), "Ansible does not run here, and no test may install it"
+        assert module.ansible_fits(), "Ansible does not run, and no test may install it"
         return False
 
     monkeypatch.setattr(module, "prerequisites", nothing_is_missing)
@@ -103,7 +103,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 class Metadata(BaseHTTPRequestHandler):
-    """IMDSv2: a token for a PUT, and an instance id for whoever shows it."""
+    """IMDSv2: returns a token for a PUT, and the instance ID for a valid token."""
 
     instance_id = ""
 
@@ -129,7 +129,7 @@ class Metadata(BaseHTTPRequestHandler):
 
 @dataclass
 class Instance:
-    """An instance that its group has launched and now waits for."""
+    """An instance that its group has launched and that waits for its hook."""
 
     group: str
     id: str
@@ -209,7 +209,7 @@ ROLE = """
 
 @dataclass
 class Release:
-    """Publishes a small collection of the real one's name, with the real callback and a role of two stages."""
+    """Publishes a small collection with the real name, the real callback and a role of two stages."""
 
     instance: Instance
     folder: Path
@@ -234,14 +234,14 @@ class Release:
         return self.folder / f"{name}.tar.gz"
 
     def stages(self) -> list[str]:
-        """What the role has done, in its order."""
+        """Return what the role has done, in order."""
         written = self.folder / "stages"
         return written.read_text().split() if written.exists() else []
 
 
 @pytest.fixture(scope="session")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """Builds a release's archive by its name and what follows its role's tasks."""
+    """Builds a release's archive from its name and additional tasks."""
 
     @functools.cache
     def build(name: str, more: str) -> Path:

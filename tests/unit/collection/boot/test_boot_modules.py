@@ -18,7 +18,7 @@ Aws = Callable[[str], Any]
 
 
 def module(name: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
-    """Run a module of the collection by Ansible itself; what it answers."""
+    """Run a module of the collection with Ansible and return its result."""
     command = ["ansible", "localhost", "--connection", "local", "--module-name", f"ollama.gpu.{name}"]
     command += ["--args", json.dumps({"region": REGION, **arguments}), *(["--check"] if check else [])]
     command += ["--extra-vars", f"ansible_python_interpreter={sys.executable}"]
@@ -42,12 +42,12 @@ def test_a_parameter_is_read_and_json_is_parsed(aws: Aws, name: str, check: bool
     assert answer["changed"] is False
 
 
-def test_a_parameter_that_does_not_exist_is_named_with_the_remedy(aws: Aws, name: str) -> None:
+def test_missing_parameter_is_reported_with_the_remedy(aws: Aws, name: str) -> None:
     answer = module("parameter_info", names={"fabric": f"/{name}/fabric"})
     assert answer["msg"] == f"The parameter /{name}/fabric does not exist: run the deploy of this environment again."
 
 
-def test_a_parameter_that_is_being_written_is_waited_for(aws: Aws, name: str) -> None:
+def test_module_waits_for_a_missing_parameter(aws: Aws, name: str) -> None:
     parameter = {"Name": f"/{name}/fabric", "Value": "[1]", "Type": "String"}
     later = Timer(4, aws("ssm").put_parameter, kwargs=parameter)
     later.start()
@@ -63,19 +63,19 @@ def test_secrets_are_read_and_json_is_parsed(aws: Aws, name: str) -> None:
     assert answer["secrets"] == {"database": {"username": "u", "password": "p"}, "key": "12345"}
 
 
-def test_a_secret_that_has_no_value_yet_is_named_with_the_remedy(aws: Aws, name: str) -> None:
+def test_secret_without_value_is_reported_with_the_remedy(aws: Aws, name: str) -> None:
     aws("secretsmanager").create_secret(Name=f"{name}/database")
     answer = module("secret_info", names={"database": f"{name}/database"})
     assert answer["msg"] == f"The secret {name}/database has no value: run the deploy of this environment again."
 
 
-def test_an_address_where_nobody_answers_is_a_sentence(aws: Aws, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_address_is_reported(aws: Aws, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     answer = module("secret_info", names={"key": name}, endpoint_url="http://127.0.0.1:9")
     assert answer["msg"].startswith(f"The secret {name} cannot be read: Could not connect")
 
 
-def test_the_given_address_wins_over_the_environments(
+def test_endpoint_option_overrides_the_environment(
     aws: Aws, aws_url: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws("ssm").put_parameter(Name=f"/{name}/x", Value="y", Type="String")

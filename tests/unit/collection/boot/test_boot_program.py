@@ -1,4 +1,4 @@
-"""What an instance does from its release to the report that it is ready, against a real AWS API and a real Ansible."""
+"""The boot of an instance up to its report to the group, against a real AWS API and a real Ansible."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from ollama_gpu.collection import source
-from ollama_gpu.contract import load
-from ollama_gpu.paths import locate
+from ollama_gpu.core.collection import source
+from ollama_gpu.core.contract import load
+from ollama_gpu.core.paths import locate
 
 from .conftest import PROGRAM, Instance, Release, wait_until
+
+pytestmark = pytest.mark.process
 
 FAILING = """
 - {name: Break it, ansible.builtin.fail: {msg: "the disk is\\nfull"}, tags: [thing_service, service]}
@@ -32,7 +34,7 @@ def boot(program: ModuleType, instance: Instance, *options: str) -> int:
     return int(program.main([*options, str(instance.description)]))
 
 
-def test_a_stock_instance_converges_to_the_release_and_reports_ready_once(
+def test_stock_instance_converges_to_the_release_and_reports_ready_once(
     program: ModuleType, instance: Instance, release: Release
 ) -> None:
     digest = release.publish("one")
@@ -40,7 +42,7 @@ def test_a_stock_instance_converges_to_the_release_and_reports_ready_once(
     assert release.stages() == ["install", "configure"]
     wait_until(lambda: instance.state() == "InService")
 
-    # and a later boot of the same release needs nothing from outside
+    # a later boot of the same release downloads nothing
     program.ENDED_WELL.unlink()
     known = json.loads(instance.description.read_text())
     instance.aws("s3").delete_object(Bucket=known["artifact_bucket"], Key=f"collections/{digest}.tar.gz")
@@ -49,10 +51,10 @@ def test_a_stock_instance_converges_to_the_release_and_reports_ready_once(
     assert instance.state() == "InService"
 
 
-def test_a_baked_image_of_the_release_runs_only_what_boot_decides(
+def test_baked_image_of_the_release_skips_install_and_preflight(
     program: ModuleType, instance: Instance, release: Release
 ) -> None:
-    digest = release.publish("one", put=False)  # nothing is there to be fetched
+    digest = release.publish("one", put=False)  # nothing is published to download
     assert program.main(["--unpack", str(release.archive("one"))]) == 0
     program.IMAGE.write_text(json.dumps({"collection_sha256": digest}))
     assert boot(program, instance) == 0
@@ -60,18 +62,14 @@ def test_a_baked_image_of_the_release_runs_only_what_boot_decides(
     wait_until(lambda: instance.state() == "InService")
 
 
-def test_an_image_of_another_release_runs_the_whole_play(
-    program: ModuleType, instance: Instance, release: Release
-) -> None:
+def test_image_of_another_release_runs_the_full_play(program: ModuleType, instance: Instance, release: Release) -> None:
     program.IMAGE.write_text(json.dumps({"collection_sha256": "0" * 64}))
     release.publish("one")
     assert boot(program, instance) == 0
     assert release.stages() == ["install", "configure"]
 
 
-def test_after_a_whole_play_that_broke_off_the_old_release_is_installed_again(
-    program: ModuleType, instance: Instance, release: Release
-) -> None:
+def test_full_play_runs_again_after_an_aborted_one(program: ModuleType, instance: Instance, release: Release) -> None:
     old = release.publish("old")
     assert boot(program, instance) == 0
     release.publish("new", FAILING)
@@ -81,7 +79,7 @@ def test_after_a_whole_play_that_broke_off_the_old_release_is_installed_again(
     assert release.stages() == ["install", "configure"] * 3
 
 
-def test_a_failing_task_is_named_with_its_cause_and_gives_the_launch_up_once(
+def test_failed_task_is_reported_and_abandons_the_launch_once(
     program: ModuleType, instance: Instance, release: Release, capfd: pytest.CaptureFixture[str]
 ) -> None:
     release.publish("one", FAILING)
@@ -97,22 +95,22 @@ def test_a_failing_task_is_named_with_its_cause_and_gives_the_launch_up_once(
     assert (results["thing_service"], timeline(program)["result"]) == ("failed", "failed")
 
     assert boot(program, instance) == 1
-    assert "the launch was reported before: ABANDON" in capfd.readouterr().out
+    assert "the launch was already reported: ABANDON" in capfd.readouterr().out
 
 
-def test_a_later_boot_that_fails_does_not_give_up_an_instance_in_service(
+def test_failed_later_boot_does_not_abandon_an_instance_in_service(
     program: ModuleType, instance: Instance, release: Release
 ) -> None:
     release.publish("one")
     assert boot(program, instance) == 0
     wait_until(lambda: instance.state() == "InService")
-    (program.WORK / "launch").unlink()  # not even when it has forgotten that it reported
+    (program.WORK / "launch").unlink()  # not even without its record of the report
     release.publish("two", FAILING)
     assert boot(program, instance) == 1
     assert instance.state() == "InService"
 
 
-def test_an_archive_that_is_not_the_releases_is_neither_kept_nor_unpacked(
+def test_archive_with_another_digest_is_deleted(
     program: ModuleType, instance: Instance, release: Release, capfd: pytest.CaptureFixture[str]
 ) -> None:
     digest = release.publish("one")
@@ -125,14 +123,14 @@ def test_an_archive_that_is_not_the_releases_is_neither_kept_nor_unpacked(
     assert boot(program, instance) == 1
     printed = capfd.readouterr().out
     assert re.search(
-        rf"step=collection result=failed .* cause=s3://\S+ has sha256 {digest}, the release says f+$", printed, re.M
+        rf"step=collection result=failed .* cause=s3://\S+ has sha256 {digest}, the release has f+$", printed, re.M
     )
     assert not program.COLLECTIONS.exists()
     assert not (program.WORK / "collection.tar.gz").exists()
     assert release.stages() == []
 
 
-def test_an_archive_that_is_not_there_is_named(
+def test_missing_archive_is_reported(
     program: ModuleType, instance: Instance, release: Release, capfd: pytest.CaptureFixture[str]
 ) -> None:
     digest = release.publish("one", put=False)
@@ -144,22 +142,22 @@ def test_an_archive_that_is_not_there_is_named(
 
 
 @pytest.mark.parametrize("digest", ["", "latest", None])
-def test_a_description_that_names_no_collection_is_said_in_a_sentence(
+def test_description_without_collection_is_reported(
     program: ModuleType, instance: Instance, capfd: pytest.CaptureFixture[str], digest: str | None
 ) -> None:
     instance.change(release="one", collection_sha256=digest)
     assert boot(program, instance) == 1
     printed = capfd.readouterr()
     line = next(line for line in printed.out.splitlines() if "step=release result=failed" in line)
-    assert line.endswith("cause=the instance's description names no collection: run the deploy again")
+    assert line.endswith("cause=the instance's description has no collection: run the deploy again")
     assert "Traceback" not in printed.out + printed.err
     wait_until(lambda: instance.state() in ("Terminating", "Terminating:Wait", "gone"))
 
 
-def test_without_a_metadata_service_it_says_that_the_hook_will_time_out(
+def test_missing_metadata_service_is_reported_with_the_hook_timeout(
     program: ModuleType, instance: Instance, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(program, "METADATA", "http://127.0.0.1:9")  # discard: nobody listens
+    monkeypatch.setattr(program, "METADATA", "http://127.0.0.1:9")  # the discard port: no program listens
     assert boot(program, instance) == 1
     printed = capfd.readouterr().out
     assert "step=identity result=failed" in printed
@@ -167,9 +165,7 @@ def test_without_a_metadata_service_it_says_that_the_hook_will_time_out(
     assert instance.state() == "Pending:Wait"
 
 
-def test_the_unit_leaves_a_boot_alone_that_has_ended_well(
-    program: ModuleType, instance: Instance, release: Release
-) -> None:
+def test_unit_does_nothing_after_a_successful_boot(program: ModuleType, instance: Instance, release: Release) -> None:
     release.publish("one")
     assert boot(program, instance, "--once-a-boot") == 0
     assert boot(program, instance, "--once-a-boot") == 0
@@ -179,7 +175,7 @@ def test_the_unit_leaves_a_boot_alone_that_has_ended_well(
     assert release.stages() == ["install", "configure", "configure"]
 
 
-def test_two_at_once_wait_for_each_other(program: ModuleType, instance: Instance, release: Release) -> None:
+def test_concurrent_boots_wait_for_each_other(program: ModuleType, instance: Instance, release: Release) -> None:
     release.publish("one")
     program.WORK.mkdir(exist_ok=True)
     with (program.WORK / "lock").open("w") as lock:
@@ -193,9 +189,7 @@ def test_two_at_once_wait_for_each_other(program: ModuleType, instance: Instance
     assert release.stages() == ["install", "configure"]
 
 
-def test_a_role_may_ask_the_program_for_its_prerequisites_within_a_boot(
-    program: ModuleType, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_role_can_run_prerequisites_during_a_boot(program: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     program.WORK.mkdir(exist_ok=True)
     with (program.WORK / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -206,7 +200,7 @@ def test_a_role_may_ask_the_program_for_its_prerequisites_within_a_boot(
     assert capfd.readouterr().out == "unchanged\n"
 
 
-def test_an_instance_that_nobody_waits_for_boots_and_reports_to_nobody(
+def test_instance_without_waiting_hook_boots_without_report(
     program: ModuleType, instance: Instance, release: Release, capfd: pytest.CaptureFixture[str]
 ) -> None:
     release.publish("one")
@@ -218,10 +212,10 @@ def test_an_instance_that_nobody_waits_for_boots_and_reports_to_nobody(
     )
     wait_until(lambda: instance.state() == "InService")
     assert boot(program, instance) == 0
-    assert "nobody waits for a report: this instance is InService" in capfd.readouterr().out
+    assert "no hook waits for a report: this instance is InService" in capfd.readouterr().out
 
 
-def test_each_step_is_a_line_that_the_saved_query_finds(
+def test_saved_query_finds_the_line_of_each_step(
     program: ModuleType, instance: Instance, release: Release, capfd: pytest.CaptureFixture[str]
 ) -> None:
     release.publish("one", FAILING)
@@ -236,7 +230,7 @@ def test_each_step_is_a_line_that_the_saved_query_finds(
     assert {match["step"] for match in found if match} == {"thing_service", "converge"}
 
 
-def test_the_names_that_the_program_cannot_read_are_the_contracts() -> None:
+def test_hard_coded_names_match_the_contract() -> None:
     contract = load(locate().contract)
     text = PROGRAM.read_text()
     assert f'INSTANCE = "{contract.boot.description}"' in text

@@ -1,23 +1,23 @@
 # Copyright: The ollama-gpu maintainers
 # Apache License 2.0 (see https://www.apache.org/licenses/LICENSE-2.0)
-"""Says each stage of each role as a step of the boot."""
+"""Logs each stage of each role as a step of the boot."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: boot_log
-short_description: Each stage of each role as a step of an instance's boot
+short_description: Logs each stage of each role as a step of an instance's boot
 version_added: "0.1.0"
 type: notification
 description:
-  - Prints a line with C(step=NAME result=started|ok|failed seconds=N cause=TEXT) for each stage of each role; the saved
-    query C(boot-failures-by-step) of the fabric reads these lines.
-  - A stage is known by its tag, C(ROLE_STAGE). A part of a stage that has such a tag of its own is a step of its own.
-    A task without one belongs to the step before it.
-  - The cause is the failed task's name and message. What C(no_log) hides stays hidden.
+  - Prints a line with C(step=NAME result=started|ok|failed seconds=N cause=TEXT) for each stage of each role. The saved
+    query C(boot-failures-by-step) reads these lines.
+  - The tag C(ROLE_STAGE) identifies a stage. A part of a stage that has its own such tag is a separate step.
+    A task without such a tag belongs to the previous step.
+  - The cause is the failed task's name and message. Output that C(no_log) hides stays hidden.
 options:
   steps:
-    description: File that gets one JSON object for each step that has ended. None when empty.
+    description: File for one JSON object per finished step. Empty writes no file.
     type: path
     default: ""
     env:
@@ -26,7 +26,7 @@ author:
   - The ollama-gpu maintainers (@ollama-gpu)
 """
 
-import json  # noqa: E402 - ansible-test wants the documentation first
+import json  # noqa: E402 - ansible-test requires the documentation first
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -37,9 +37,9 @@ STAGES = ("preflight", "install", "configure", "service", "verify")
 
 
 def step_of(role: str, tags: list[str]) -> str | None:
-    """The step that a task of ``role`` belongs to, by its tags; None when it has no stage's tag.
+    """Return the step of a task of ``role`` from its tags, or None if it has no stage's tag.
 
-    A part of a stage has the stage's tag as well, in no certain order: its own one counts.
+    A part of a stage also has the stage's tag, in any order. The part's own tag has priority.
     """
     name = role.rpartition(".")[2]
     steps = [tag for tag in tags if name and tag.startswith(f"{name}_")]
@@ -48,10 +48,10 @@ def step_of(role: str, tags: list[str]) -> str | None:
 
 
 def cause_of(task: str, result: dict) -> str:
-    """One line for a failed task: its name, and the message of itself or of its first failed item."""
+    """Return one line for a failed task: its name, and its message or that of its first failed item."""
     failed = next((item for item in result.get("results", []) if item.get("failed")), result)
     details = [failed.get(key) for key in ("msg", "stderr", "stdout", "censored")]
-    said = next((" ".join(str(detail).split()) for detail in details if detail), "it gave no reason")
+    said = next((" ".join(str(detail).split()) for detail in details if detail), "no reason given")
     if said == "non-zero return code" and failed.get("stderr"):
         said += ": " + " ".join(str(failed["stderr"]).split())
     return f"{task}: {said}"[:CAUSE_LENGTH]
@@ -77,7 +77,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result, ignore_errors=False) -> None:
         if not ignore_errors:
-            # before 2.19 only the names with an underscore exist, from 2.23 on they are gone
+            # ansible-core before 2.19 has only the names with an underscore, 2.23 and newer do not have them
             task = result.task if hasattr(result, "task") else result._task
             details = result.result if hasattr(result, "result") else result._result
             self.failure = (self.step or "converge", cause_of(task.name or task.get_name(), details))
@@ -86,10 +86,10 @@ class CallbackModule(CallbackBase):
         self.v2_runner_on_failed(result)
 
     def v2_playbook_on_stats(self, stats) -> None:
-        # a failure that a rescue mended is not counted here
+        # rescued failures are not counted here
         failed = any(stats.failures.values()) or any(stats.dark.values())
         if failed:
-            step, cause = self.failure or (self.step or "converge", "no task says why")
+            step, cause = self.failure or (self.step or "converge", "no task reported a cause")
             if step != self.step:
                 self._end("ok", "")
             self.step = step

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.ollama.gpu.plugins.module_utils import gpu_matrix
 
 DOCUMENTATION = r"""
 name: ec2_gpu_generations
-short_description: Names the GPU generations of EC2 instance types
+short_description: Returns the GPU generations of EC2 instance types
 description:
-  - For an image that is baked on a machine without a GPU and must serve these types.
+  - Use it for an image that is baked on a machine without a GPU and must support these types.
 version_added: 0.1.0
 author:
   - The ollama-gpu maintainers (@ollama-gpu)
@@ -27,14 +28,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Know what the image must serve
+- name: Set the GPU generations of the image
   ansible.builtin.set_fact:
     generations: "{{ ['g5.2xlarge', 'g6.2xlarge'] | ollama.gpu.ec2_gpu_generations }}" # ['ada', 'ampere']
 """
 
 RETURN = r"""
 _value:
-  description: The different generations, sorted.
+  description: The distinct generations, sorted.
   type: list
   elements: str
 """

@@ -7,21 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.ollama.gpu.plugins.module_utils import gpu_matrix
 
 DOCUMENTATION = r"""
 name: gpu_plan
-short_description: Judges GPUs, driver branch, kernel modules, CUDA and Ollama's library together
+short_description: Checks the combination of GPUs, driver branch, kernel modules, CUDA and Ollama's library
 description:
-  - Chooses kernel module flavour and Ollama's CUDA library for a host's GPUs.
-  - Says in sentences what does not go together.
+  - Chooses the kernel module flavour and Ollama's CUDA library for a host's GPUs.
+  - Reports incompatible settings as messages.
 version_added: 0.1.0
 author:
   - The ollama-gpu maintainers (@ollama-gpu)
 positional: _input
 options:
   _input:
-    description: Generations of the GPUs, as M(ollama.gpu.gpu_info) names them; an empty list where none is in sight.
+    description: Generations of the GPUs, as M(ollama.gpu.gpu_info) returns them. An empty list if the GPUs are unknown.
     type: list
     elements: str
     required: true
@@ -30,7 +31,7 @@ options:
     type: str
     required: true
   cuda:
-    description: CUDA release that must run; empty for none.
+    description: CUDA release that must run. Empty for none.
     type: str
     default: ""
   flavour:
@@ -39,14 +40,14 @@ options:
     choices: [auto, open, proprietary]
     default: auto
   ollama_library:
-    description: CUDA library that Ollama uses; V(none) on a host without Ollama.
+    description: CUDA library that Ollama uses. V(none) for a host without Ollama.
     type: str
     choices: [auto, none, cuda_v12, cuda_v13]
     default: auto
 """
 
 EXAMPLES = r"""
-- name: Refuse what cannot work
+- name: Fail if the combination cannot work
   ansible.builtin.assert:
     that: plan.problems | length == 0
     fail_msg: "{{ plan.problems | join(' ') }}"
@@ -57,8 +58,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(flavour) and C(ollama_library) as chosen.
-    - C(problems), sentences with remedies; empty when all goes together.
+    - C(flavour) and C(ollama_library), the chosen values.
+    - C(problems), messages with remedies. Empty if the combination works.
   type: dict
 """
 

@@ -1,6 +1,6 @@
 # Copyright: The ollama-gpu maintainers
 # Apache License 2.0 (see https://www.apache.org/licenses/LICENSE-2.0)
-"""AWS for the modules that run on an instance with its role."""
+"""AWS access for modules that run on an instance with its role."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ READ_SPEC = {
     "names": {"type": "dict", "required": True},
     "wait_seconds": {"type": "int", "default": 0},
 }
-"""The arguments of a module that reads values by their names."""
+"""The arguments of a module that reads values by name."""
 
 POLL_SECONDS = 5
 
 
 def read_all(module, read, what, absent, missing):
-    """The values that the module's ``names`` lead to, under the same keys.
+    """Return the values of the module's ``names`` under the same keys.
 
-    ``read`` takes a name and returns a text. AWS's code ``absent`` means not yet; all names share ``wait_seconds``.
+    ``read`` takes a name and returns a text. After AWS's error code ``absent`` it is retried. All names share
+    ``wait_seconds``.
     """
     deadline = time.monotonic() + module.params["wait_seconds"]
     return {
@@ -52,29 +53,29 @@ def _read(module, read, name, deadline, what, absent, missing):
 
 
 def client(module, service):
-    """A client of the service in the module's region; fails the module where boto3 is missing."""
+    """Return a client of the service in the module's region. Fails the module if boto3 is missing."""
     if MISSING is not None:
         module.fail_json(msg=f"boto3 is missing ({MISSING}): install the package python3-boto3.")
     # boto3 before 1.28 does not read AWS_ENDPOINT_URL itself
     endpoint = module.params["endpoint_url"] or os.environ.get("AWS_ENDPOINT_URL")
-    # many instances may boot at once; what the environment says by botocore's own name wins
+    # many instances can boot at once; botocore's own environment variable has priority
     attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", "10"))
     config = Config(retries={"max_attempts": attempts, "mode": "standard"})
     return boto3.client(service, region_name=module.params["region"], endpoint_url=endpoint, config=config)
 
 
 def errors():
-    """What boto3 raises: refusals by AWS, no credentials, no way there."""
+    """Return boto3's exceptions: errors from AWS, missing credentials, no connection."""
     return (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 
 
 def code(error):
-    """AWS's code of a refusal, or an empty string."""
+    """Return AWS's error code, or an empty string."""
     return getattr(error, "response", {}).get("Error", {}).get("Code", "")
 
 
 def parsed(text):
-    """The value of a JSON object or array; anything else as it is."""
+    """Parse a JSON object or array. Return any other text unchanged."""
     try:
         value = json.loads(text)
     except ValueError:

@@ -1,8 +1,8 @@
 # Copyright: The ollama-gpu maintainers
 # Apache License 2.0 (see https://www.apache.org/licenses/LICENSE-2.0)
-"""Which GPU works with which driver branch, kernel module flavour, CUDA release and CUDA library of Ollama.
+"""Compatibility of GPUs with driver branches, kernel module flavours, CUDA releases and Ollama's CUDA libraries.
 
-Data first, rules after. Sources:
+The data comes first, then the rules. Sources:
 [install]  docs.nvidia.com/datacenter/tesla/driver-installation-guide, kernel modules, releases 580, 610, 615 and 620
 [cuda]     docs.nvidia.com/deploy/cuda-compatibility, minor version compatibility; CUDA Toolkit release notes 12.8, 13.0
 [eol]      NVIDIA, "Unix graphics feature deprecation schedule": Maxwell, Pascal and Volta end with release 580
@@ -18,14 +18,14 @@ from typing import NamedTuple
 
 
 class Generation(NamedTuple):
-    """What one GPU generation needs. Branches are driver branches, 0 stands for no limit; CUDA as (major, minor)."""
+    """The requirements of a GPU generation. Branches are driver branches, 0 means no limit. CUDA is (major, minor)."""
 
-    first_branch: int  # first branch that knows the generation
+    first_branch: int  # first branch that supports the generation
     last_branch: int  # last branch that supports it [eol]
-    flavours: tuple[str, ...]  # kernel module flavours that drive it [install]
+    flavours: tuple[str, ...]  # kernel module flavours that support it [install]
     first_cuda: tuple[int, int]
-    last_cuda: tuple[int, int]  # (0, 0) stands for no limit
-    ollama_libraries: tuple[str, ...]  # the first is the best; cuda_v12 is built for 5.0 to 12.0, cuda_v13 from 7.5 on
+    last_cuda: tuple[int, int]  # (0, 0) means no limit
+    ollama_libraries: tuple[str, ...]  # best first; cuda_v12 is built for 5.0 to 12.0, cuda_v13 for 7.5 and newer
 
 
 NO_LIMIT = (0, 0)
@@ -40,11 +40,11 @@ GENERATIONS: dict[str, Generation] = {
     "ada": Generation(525, 0, BOTH, (11, 8), NO_LIMIT, ("cuda_v13", "cuda_v12")),
     "hopper": Generation(525, 0, BOTH, (11, 8), NO_LIMIT, ("cuda_v13", "cuda_v12")),
     "blackwell": Generation(570, 0, ("open",), (12, 8), NO_LIMIT, ("cuda_v13", "cuda_v12")),
-    # a GPU that is newer than this list: NVIDIA has supported new GPUs with the open modules only since Blackwell
+    # a GPU that is newer than this list: since Blackwell, NVIDIA supports new GPUs with the open modules only
     "unknown": Generation(570, 0, ("open",), (12, 8), NO_LIMIT, ("cuda_v13", "cuda_v12")),
 }
 
-# First and last PCI device id of a chip family; the first range that holds an id names its generation [pci].
+# First and last PCI device ID of a chip family. The first range that contains an ID gives its generation [pci].
 PCI_RANGES: tuple[tuple[int, int, str], ...] = (
     (0x0FC0, 0x103F, "kepler"),  # GK107, GK110, GK210: K80 is 102d
     (0x1180, 0x12BF, "kepler"),
@@ -63,8 +63,8 @@ PCI_RANGES: tuple[tuple[int, int, str], ...] = (
     (0x3180, 0x31FF, "blackwell"),  # B300 is 3182
 )
 
-# What the fleet's families hold, for messages and for an image that is baked on a machine without a GPU [ec2].
-# g6f is left out on purpose: its fractions of an L4 need NVIDIA's GRID driver.
+# The GPUs of EC2 instance families, for messages and for images that are baked on a machine without a GPU [ec2].
+# g6f is deliberately missing: its fractions of an L4 need NVIDIA's GRID driver.
 EC2_FAMILIES: dict[str, str] = {
     "g3": "maxwell",
     "g4dn": "turing",
@@ -87,7 +87,7 @@ EC2_FAMILIES: dict[str, str] = {
     "p6e-gb200": "blackwell",
 }
 
-DEVICE_NAMES: dict[int, str] = {  # GPUs of EC2; the driver names the others once it answers [pci]
+DEVICE_NAMES: dict[int, str] = {  # GPUs of EC2; other names come from the driver [pci]
     0x102D: "K80",
     0x13F2: "M60",
     0x1DB1: "V100 16 GB",
@@ -116,7 +116,7 @@ CUDA_FIRST_BRANCH = {11: 450, 12: 525, 13: 580}  # minor version compatibility w
 
 
 class Plan(NamedTuple):
-    """What a host should run, and every reason against it, each a sentence with its remedy."""
+    """The chosen settings, and one message with a remedy for each problem."""
 
     flavour: str
     ollama_library: str
@@ -124,7 +124,7 @@ class Plan(NamedTuple):
 
 
 def generation_of(device_id: int) -> str:
-    """The generation of a PCI device id, or C(unknown)."""
+    """Return the generation of a PCI device ID, or C(unknown)."""
     for first, last, generation in PCI_RANGES:
         if first <= device_id <= last:
             return generation
@@ -132,21 +132,21 @@ def generation_of(device_id: int) -> str:
 
 
 def family_generation(instance_type: str) -> str:
-    """The generation of an EC2 instance type's GPUs. Raises ValueError for a type without a GPU that we know."""
+    """Return the generation of an EC2 instance type's GPUs. Raises ValueError for a type without a known GPU."""
     family = instance_type.partition(".")[0]
     if family not in EC2_FAMILIES:
         raise ValueError(
-            f"{instance_type} is of no EC2 family with a GPU that this collection knows. "
-            f"Use one of {', '.join(sorted(EC2_FAMILIES))}, or name the GPU's generation instead."
+            f"{instance_type} is not in an EC2 family with a GPU that this collection knows. "
+            f"Use one of {', '.join(sorted(EC2_FAMILIES))}, or set the GPU's generation instead."
         )
     return EC2_FAMILIES[family]
 
 
 def plan(generations: list[str], branch: str, cuda: str = "", flavour: str = "auto", library: str = "auto") -> Plan:
-    """Chooses module flavour and Ollama's library for GPUs, and judges them together with driver branch and CUDA.
+    """Choose module flavour and Ollama's library for GPUs, and check them with the driver branch and CUDA.
 
-    Without generations (no GPU in sight) only what holds for every GPU is judged, and C(auto) means C(open).
-    Raises ValueError for a value that is no generation, branch, CUDA release, flavour or library at all.
+    Without generations (no GPU known), only the rules for all GPUs are checked, and C(auto) means C(open).
+    Raises ValueError for an unknown generation, branch, CUDA release, flavour or library.
     """
     number = _branch(branch)
     release = _cuda(cuda) if cuda else None
@@ -170,7 +170,7 @@ def _choose_flavour(needs: dict[str, Generation], branch: int, flavour: str) -> 
         closed_only = _names(name for name, need in needs.items() if need.flavours == ("proprietary",))
         return "open", [
             f"{open_only} GPUs need the open kernel modules and {closed_only} GPUs the proprietary ones. "
-            "No driver serves both: put them into fleets with an image each."
+            "No driver supports both: put them into separate fleets with separate images."
         ]
     chosen = common[0] if flavour == "auto" else flavour
     problems = []
@@ -179,7 +179,7 @@ def _choose_flavour(needs: dict[str, Generation], branch: int, flavour: str) -> 
         problems.append(f"{refused} GPUs do not work with the {chosen} kernel modules. Use {common[0]}, or auto.")
     if chosen == "open" and branch < FIRST_OPEN_BRANCH:
         problems.append(
-            f"Driver branch {branch} has no open kernel modules, they came with {FIRST_OPEN_BRANCH}. "
+            f"Driver branch {branch} has no open kernel modules, {FIRST_OPEN_BRANCH} was the first with them. "
             "Use branch 580, or the proprietary modules."
         )
     if chosen == "proprietary" and branch > LAST_PROPRIETARY_BRANCH:
@@ -247,7 +247,7 @@ def _choose_library(needs: dict[str, Generation], branch: int, library: str) -> 
             )
     if branch < OLLAMA_FIRST_BRANCH:
         problems.append(
-            f"Ollama needs driver branch {OLLAMA_FIRST_BRANCH} or newer, not {branch}, else it takes the CPU. Use 580."
+            f"Ollama needs driver branch {OLLAMA_FIRST_BRANCH} or newer, not {branch}, else it uses the CPU. Use 580."
         )
     refused = _names(name for name, need in needs.items() if "cuda_v13" not in need.ollama_libraries)
     fits_13 = branch >= CUDA_FIRST_BRANCH[13]

@@ -1,6 +1,6 @@
 # Copyright: The ollama-gpu maintainers
 # Apache License 2.0 (see https://www.apache.org/licenses/LICENSE-2.0)
-"""What NVIDIA hardware a host has, read from /sys, completed by what nvidia-smi says of it."""
+"""Find a host's NVIDIA hardware in /sys, and complete it with nvidia-smi's output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMI_FIELDS = ("pci.bus_id", "uuid", "memory.total", "compute_cap", "name", "driv
 
 
 def nvidia_devices(sysfs: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The GPUs in the order of their PCI addresses, and whether there is an NVSwitch."""
+    """Return the GPUs in the order of their PCI addresses, and whether there is an NVSwitch."""
     gpus: list[dict[str, Any]] = []
     nvswitch = False
     for folder in sorted(sysfs.glob("bus/pci/devices/*")):
@@ -44,7 +44,7 @@ def nvidia_devices(sysfs: Path) -> tuple[list[dict[str, Any]], bool]:
 
 
 def secure_boot(sysfs: Path) -> bool:
-    """Whether the firmware checks signatures; the variable is four bytes of attributes and one of value."""
+    """Return whether the firmware checks signatures. The variable has four bytes of attributes and one of value."""
     try:
         return (sysfs / SECURE_BOOT).read_bytes()[4:5] == b"\x01"
     except OSError:
@@ -52,7 +52,7 @@ def secure_boot(sysfs: Path) -> bool:
 
 
 def complete(gpus: list[dict[str, Any]], smi_output: str) -> str:
-    """Fills in what nvidia-smi printed for SMI_FIELDS (CSV, no header, no units); returns the driver's version."""
+    """Add nvidia-smi's output for SMI_FIELDS (CSV, no header, no units) to the GPUs. Returns the driver's version."""
     by_address = {gpu["pci"]: gpu for gpu in gpus}
     version = ""
     for row in csv.reader(smi_output.splitlines(), skipinitialspace=True):
@@ -66,7 +66,7 @@ def complete(gpus: list[dict[str, Any]], smi_output: str) -> str:
 
 
 def _sysfs_address(bus_id: str) -> str:
-    # nvidia-smi says 00000000:00:1E.0, /sys says 0000:00:1e.0
+    # nvidia-smi has 00000000:00:1E.0, /sys has 0000:00:1e.0
     domain, _colon, rest = bus_id.lower().partition(":")
     return f"{domain[-4:]}:{rest}"
 

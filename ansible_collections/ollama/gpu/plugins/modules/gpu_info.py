@@ -9,18 +9,18 @@ module: gpu_info
 short_description: Finds the NVIDIA GPUs of a host
 description:
   - Reads PCI devices from C(/sys), so that GPUs are found before any driver is installed.
-  - Asks C(nvidia-smi) for the rest where it answers.
+  - Reads further details from C(nvidia-smi) if it answers.
   - Changes nothing.
 version_added: 0.1.0
 author:
   - The ollama-gpu maintainers (@ollama-gpu)
 options:
   sysfs:
-    description: Where the kernel's device tree is mounted.
+    description: Mount point of the kernel's device tree.
     type: path
     default: /sys
   nvidia_smi:
-    description: The program to ask; a name is looked up on the C(PATH).
+    description: The nvidia-smi program. A name is looked up on the C(PATH).
     type: str
     default: nvidia-smi
   timeout_seconds:
@@ -38,7 +38,7 @@ EXAMPLES = r"""
   ollama.gpu.gpu_info:
   register: host
 
-- name: Refuse a host without one
+- name: Fail if the host has no GPU
   ansible.builtin.assert:
     that: host.gpus | length > 0
 """
@@ -59,33 +59,33 @@ gpus:
       type: str
       sample: 2237
     name:
-      description: The driver's name of it, else the one that this collection knows, else empty.
+      description: Name from the driver, or else from this collection. Empty if unknown.
       type: str
       sample: NVIDIA A10G
     generation:
-      description: NVIDIA's architecture in lower case, or C(unknown) for a GPU newer than this collection.
+      description: NVIDIA's architecture in lower case, or C(unknown) for a GPU that is newer than this collection.
       type: str
       sample: ampere
     uuid:
-      description: The driver's name for this very GPU; empty where the driver does not answer.
+      description: The driver's identifier of this GPU. Empty if the driver does not answer.
       type: str
       sample: GPU-2f0e7c9b-5a51-4c8e-8c60-3a8d1b1f3d2a
     memory_mib:
-      description: Memory in MiB; 0 where the driver does not answer.
+      description: Memory in MiB. 0 if the driver does not answer.
       type: int
       sample: 23028
     compute:
-      description: CUDA compute capability; empty where the driver does not answer.
+      description: CUDA compute capability. Empty if the driver does not answer.
       type: str
       sample: "8.6"
 generations:
-  description: The different generations among them, sorted.
+  description: The distinct generations, sorted.
   returned: always
   type: list
   elements: str
   sample: [ampere]
 mixed:
-  description: Whether GPUs of different models are in one host.
+  description: Whether the host has GPUs of different models.
   returned: always
   type: bool
 nvswitch:
@@ -93,12 +93,12 @@ nvswitch:
   returned: always
   type: bool
 driver_version:
-  description: Version of the driver that answers; empty where none does.
+  description: Version of the driver. Empty if it does not answer.
   returned: always
   type: str
   sample: 580.159.03
 driver_error:
-  description: What was seen when the driver did not answer; empty where it did or where there is none.
+  description: Error of a driver that does not answer. Empty if it answers or if there is no driver.
   returned: always
   type: str
 secure_boot:
@@ -107,10 +107,11 @@ secure_boot:
   type: bool
 """
 
-from pathlib import Path  # noqa: E402 - ansible-test wants the documentation first
+from pathlib import Path  # noqa: E402 - ansible-test requires the documentation first
 from typing import Any  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
 from ansible_collections.ollama.gpu.plugins.module_utils import gpu_scan  # noqa: E402
 
 
@@ -139,7 +140,7 @@ def main() -> None:
 
 
 def ask_driver(module: AnsibleModule, gpus: list[dict[str, Any]]) -> tuple[str, str]:
-    """Completes the GPUs by what the driver knows; returns its version and, if it does not answer, why."""
+    """Add the driver's details to the GPUs. Returns its version and, if it does not answer, the cause."""
     program = module.get_bin_path(module.params["nvidia_smi"])
     if program is None:
         return "", ""
@@ -147,7 +148,7 @@ def ask_driver(module: AnsibleModule, gpus: list[dict[str, Any]]) -> tuple[str, 
     limit = str(module.params["timeout_seconds"])
     status, output, errors = module.run_command(["timeout", "--kill-after=5", limit, *query])
     if status == 124:
-        return "", f"{program} gave no answer within {limit} seconds"
+        return "", f"{program} did not answer within {limit} seconds"
     if status != 0:
         return "", f"{program} exits {status}: {(errors.strip() or output.strip())[:500]}"
     return gpu_scan.complete(gpus, output), ""

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: The ollama-gpu maintainers
 # Apache License 2.0 (see https://www.apache.org/licenses/LICENSE-2.0)
-"""Reads parameters of the Systems Manager."""
+"""Reads parameters of AWS Systems Manager."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ module: parameter_info
 short_description: Reads parameters of AWS Systems Manager
 version_added: "0.1.0"
 description:
-  - Reads SSM parameters with the credentials of the host that it runs on, an instance's role as a rule.
-  - Waits for one that does not exist yet, for the first deploy starts instances while it is still publishing.
+  - Reads SSM parameters with the credentials of the host, usually the instance's role.
+  - Waits for a missing parameter, because the first deploy starts instances before it has published all parameters.
 options:
   names:
-    description: The parameters to read, each by the key that its value is returned under.
+    description: The names of the parameters to read, by the keys of the result.
     type: dict
     required: true
   wait_seconds:
-    description: How long to wait for a parameter that does not exist.
+    description: Seconds to wait for a parameter that does not exist.
     type: int
     default: 0
   region:
@@ -26,7 +26,7 @@ options:
     type: str
     required: true
   endpoint_url:
-    description: Address of AWS where it is not the usual one; the variable E(AWS_ENDPOINT_URL) otherwise.
+    description: Address of AWS if it is not the default. Falls back to the variable E(AWS_ENDPOINT_URL).
     type: str
 attributes:
   check_mode:
@@ -39,7 +39,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Read what the fabric tells an instance
+- name: Read the environment's parameters
   ollama.gpu.parameter_info:
     names:
       fabric: /ollama-gpu/prod/fabric
@@ -50,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 parameters:
-  description: The value of each parameter by its key; a JSON object or array is parsed.
+  description: The value of each parameter by its key. JSON objects and arrays are parsed.
   returned: success
   type: dict
   sample:
@@ -58,7 +58,8 @@ parameters:
       environment: prod
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402 - ansible-test wants the documentation first
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402 - ansible-test requires the documentation first
+
 from ansible_collections.ollama.gpu.plugins.module_utils.aws import READ_SPEC, client, read_all  # noqa: E402
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: The ollama-gpu maintainers
 # Apache License 2.0 (see https://www.apache.org/licenses/LICENSE-2.0)
-"""Reads secrets of the Secrets Manager."""
+"""Reads secrets of AWS Secrets Manager."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ module: secret_info
 short_description: Reads secrets of AWS Secrets Manager
 version_added: "0.1.0"
 description:
-  - Reads secrets with the credentials of the host that it runs on, an instance's role as a rule.
-  - Waits for one that has no value yet, for the first deploy starts instances before it fills the secrets.
-  - Set C(no_log) on the task; a failure's message holds no secret and can be shown.
+  - Reads secrets with the credentials of the host, usually the instance's role.
+  - Waits for a secret without a value, because the first deploy starts instances before it fills the secrets.
+  - Set C(no_log) on the task. The message of a failure contains no secret and can be shown.
 options:
   names:
-    description: The secrets to read, name or ARN, each by the key that its value is returned under.
+    description: The names or ARNs of the secrets to read, by the keys of the result.
     type: dict
     required: true
   wait_seconds:
-    description: How long to wait for a secret that does not exist or has no value.
+    description: Seconds to wait for a secret that does not exist or has no value.
     type: int
     default: 0
   region:
@@ -27,7 +27,7 @@ options:
     type: str
     required: true
   endpoint_url:
-    description: Address of AWS where it is not the usual one; the variable E(AWS_ENDPOINT_URL) otherwise.
+    description: Address of AWS if it is not the default. Falls back to the variable E(AWS_ENDPOINT_URL).
     type: str
 attributes:
   check_mode:
@@ -40,7 +40,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Read what Open WebUI needs
+- name: Read Open WebUI's secrets
   ollama.gpu.secret_info:
     names:
       database: ollama-gpu/prod/database
@@ -51,7 +51,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 secrets:
-  description: The value of each secret by its key; a JSON object or array is parsed.
+  description: The value of each secret by its key. JSON objects and arrays are parsed.
   returned: success
   type: dict
   sample:
@@ -60,7 +60,8 @@ secrets:
       password: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402 - ansible-test wants the documentation first
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402 - ansible-test requires the documentation first
+
 from ansible_collections.ollama.gpu.plugins.module_utils.aws import READ_SPEC, client, read_all  # noqa: E402
 
 

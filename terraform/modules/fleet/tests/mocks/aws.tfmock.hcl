@@ -1,4 +1,4 @@
-# What AWS answers about account, image and instance types: g4dn.xlarge in two zones, g5.xlarge in three.
+# AWS's answers about account, image, and instance types: g4dn.xlarge in two zones, g5.xlarge in three.
 
 mock_data "aws_ami" {
   defaults = {

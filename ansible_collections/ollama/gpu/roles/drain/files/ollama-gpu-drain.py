@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Let running streams end before this instance goes.
+"""Let running streams end before this instance terminates.
 
-watch   the service: on a spot notice, or when the group ends the instance, drains and completes the lifecycle hook
-now     drains by hand: the load balancer sends nothing new, and the command waits for what runs
-undo    takes requests again after "now"
-status  whether this instance drains, and what still runs
+watch   run the service: drain on a spot notice or when the group terminates the instance, then complete the hook
+now     drain manually: take the instance out of the load balancer and wait for running requests
+undo    accept requests again after "now"
+status  show whether this instance is draining, and its running requests
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ import argparse
 import csv
 import json
 import os
-import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, "/usr/local/lib/ollama-gpu")  # role `common` installs the module there
+import ollama_gpu_host as host
+
 ADMIN_SOCKET = "/run/haproxy/admin.sock"
 FLAG = "/run/ollama-gpu-drain/draining"
 INSTANCE = "/etc/ollama-gpu/instance.json"
-HEALTH_SERVER = "instance/health"  # the gateway's /healthz follows it
-LANES = ("ollama", "embeddings")  # the gateway's backends that work for people
-MARGIN_SECONDS = 5  # left before a spot instance's end, to report
-QUIET_AFTER_SECONDS = 60  # the longest pause between two questions to a metadata service that is gone
+HEALTH_SERVER = "instance/health"  # the gateway's /healthz follows this server
+LANES = ("ollama", "embeddings")  # the gateway's backends that serve users
+MARGIN_SECONDS = 5  # reserved before a spot instance ends, to complete the hook
+QUIET_AFTER_SECONDS = 60  # longest pause between requests to a metadata service that does not answer
 ESTABLISHED = "01"  # /proc/net/tcp
 
 
 class Unreachable(Exception):
-    """Something that this program talks to does not answer; the text says what and why."""
+    """The gateway or the metadata service does not answer. The message names it and the cause."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """Chats and embeddings on this host: with an Ollama, and waiting in the gateway's queue."""
+    """Chats and embeddings on this host: running in an Ollama, and waiting in the gateway's queue."""
 
     in_flight: int
     queued: int
@@ -52,7 +52,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Events:
-    """What the metadata service says about this instance's future."""
+    """Scheduled events of this instance, from the metadata service."""
 
     lifecycle: str = ""  # target-lifecycle-state: InService, Terminated, Warmed:Stopped, ...
     spot_end: float | None = None  # seconds since 1970
@@ -60,7 +60,7 @@ class Events:
 
 
 class Gateway:
-    """The gateway's admin socket. It is asked anew each time, so a reload in between does no harm."""
+    """The gateway's admin socket. Each command opens a new connection, so a reload in between does no harm."""
 
     def __init__(self, path: str = ADMIN_SOCKET, connections: str = "/proc/net/tcp") -> None:
         self._path = path
@@ -73,7 +73,7 @@ class Gateway:
         self._command(f"enable server {HEALTH_SERVER}")
 
     def running(self) -> Running:
-        """Counted by connections to the Ollama, because a worker that was reloaded away still has its own."""
+        """Count the connections to each Ollama, because HAProxy's own counters omit workers from before a reload."""
         table = self._command("show stat").lstrip("# ")
         rows = [row for row in csv.DictReader(table.splitlines()) if row.get("pxname") in LANES]
         queued = sum(int(row["qcur"] or 0) for row in rows if row["svname"] == "BACKEND")
@@ -87,23 +87,16 @@ class Gateway:
 
     def _command(self, line: str) -> str:
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(5)
-                connection.connect(self._path)
-                connection.sendall(line.encode() + b"\n")
-                answer = b""
-                while block := connection.recv(65536):
-                    answer += block
+            text = host.haproxy(self._path, line)
         except OSError as error:
             raise Unreachable(f"the gateway does not answer on {self._path}: {error.strerror or error}") from error
-        text = answer.decode(errors="replace").strip()
         if line.startswith(("enable", "disable")) and text:
             raise Unreachable(f"the gateway refused `{line}`: {text}")
         return text
 
 
 class Metadata:
-    """The instance metadata service, version 2. A token that was forgotten by the service is asked for again."""
+    """The instance metadata service, version 2. Requests a new token when the service rejects the current one."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint.rstrip("/")
@@ -121,7 +114,7 @@ class Metadata:
         return self._get("meta-data/instance-id").strip()
 
     def _get(self, path: str) -> str:
-        """The text at a path; empty when there is none (404)."""
+        """Return the text at a path, or an empty string for 404."""
         for attempt in (1, 2):
             if not self._token:
                 seconds = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
@@ -136,34 +129,31 @@ class Metadata:
         raise Unreachable(f"the metadata service answers {status} for {path}")
 
     def _ask(self, path: str, method: str, headers: dict[str, str]) -> tuple[int, str]:
-        request = urllib.request.Request(f"{self._endpoint}/latest/{path}", headers=headers, method=method)  # noqa: S310
+        url = f"{self._endpoint}/latest/{path}"
         try:
-            with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code, ""
+            return 200, host.http(url, seconds=2, method=method, headers=headers).decode()
+        except host.HttpError as error:
+            return error.status, ""
         except OSError as error:
             raise Unreachable(f"the metadata service does not answer on {self._endpoint}: {error}") from error
 
 
 def spot_end(action: str) -> float | None:
-    """When EC2 takes the instance back, from {"action": "terminate", "time": "2017-09-18T08:22:00Z"}."""
+    """Return when EC2 reclaims the instance, from {"action": "terminate", "time": "2017-09-18T08:22:00Z"}."""
     try:
         told = json.loads(action)
         when = datetime.strptime(told["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)  # noqa: UP017 (3.9)
     except (ValueError, KeyError, TypeError) as error:
-        raise Unreachable(f"the metadata service's spot notice is not understood: {action!r}") from error
+        raise Unreachable(f"the metadata service returned an unknown spot notice: {action!r}") from error
     return when.timestamp()
 
 
 def log(step: str, result: str, cause: str = "", **figures: object) -> None:
-    parts = [f"step={step}", f"result={result}", *(f"{name}={value}" for name, value in figures.items())]
-    print("ollama-gpu-drain: " + " ".join(parts) + (f' cause="{cause}"' if cause else ""), flush=True)
+    host.log("ollama-gpu-drain", step, result, cause, **figures)
 
 
 class Watch:
-    """Follows this instance's fate, one look at a time. Time and everything outside come in by parameter."""
+    """Watches this instance's scheduled events and drains it. `look` does one round."""
 
     def __init__(
         self,
@@ -195,7 +185,7 @@ class Watch:
         self._gateway_gone = False
 
     def look(self) -> None:
-        """One look at the events, then whatever follows from them."""
+        """Read the events once and act on them."""
         before = self._known
         self._learn()
         cause = self._cause()
@@ -207,11 +197,11 @@ class Watch:
             log(
                 "rebalance",
                 "ok",
-                "the group starts a replacement first and then terminates this instance: nothing to do yet",
+                "no action: the group starts a replacement first and then terminates this instance",
             )
         if self._known.spot_end and self._deadline is not None:
             self._deadline = min(self._deadline, self._known.spot_end - MARGIN_SECONDS)
-        if cause and not self._flag.exists():  # undone by hand; what ends the instance is still there
+        if cause and not self._flag.exists():  # `undo` removed the flag, but the event is still scheduled
             raise_flag(self._flag, cause, self._clock())
         if self._flag.exists():
             self._hold()
@@ -221,7 +211,7 @@ class Watch:
             self._report()
 
     def _learn(self) -> None:
-        """Ask the metadata service; when it is gone, ask more and more rarely and keep what is known."""
+        """Read the events. While the metadata service does not answer, back off and keep the last known events."""
         now = self._clock()
         if now < self._ask_again:
             return
@@ -238,7 +228,7 @@ class Watch:
         self._metadata_gone = 0
 
     def _leaves_group(self) -> bool:
-        """Whether the terminate hook waits; it does on the way into a warm pool as well."""
+        """Return whether the terminate hook waits. It also waits when the instance moves to a warm pool."""
         return self._known.lifecycle == "Terminated" or self._known.lifecycle.startswith("Warmed:")
 
     def _cause(self) -> str:
@@ -247,9 +237,9 @@ class Watch:
         if self._known.lifecycle.startswith("Warmed:"):
             return f"the group moves this instance to its warm pool ({self._known.lifecycle})"
         if self._known.spot_end:
-            return "EC2 takes this spot instance back"
+            return "EC2 reclaims this spot instance"
         if self._known.rebalance and self._on_rebalance:
-            return "EC2 recommends to leave this spot instance"
+            return "EC2 recommends replacing this spot instance"
         return ""
 
     def _begin(self, cause: str) -> None:
@@ -265,12 +255,12 @@ class Watch:
         self._flag.unlink(missing_ok=True)
         try:
             self._gateway.serve()
-            log("drain", "undone", "this instance stays")
+            log("drain", "undone", "the termination was cancelled")
         except Unreachable as error:
             log("drain", "failed", str(error))
 
     def _hold(self) -> None:
-        """Keep the gateway draining: a reload forgets it."""
+        """Keep the gateway draining: a reload of HAProxy resets its state."""
         try:
             self._gateway.drain()
             self._gateway_gone = False
@@ -284,7 +274,7 @@ class Watch:
         try:
             running = self._gateway.running()
         except (Unreachable, OSError, ValueError, KeyError):
-            running = Running(0, 0)  # no gateway, no streams
+            running = Running(0, 0)  # without a gateway there are no streams
         if running.total:
             self._idle_since = None
         elif self._idle_since is None:
@@ -297,7 +287,7 @@ class Watch:
             log(
                 "drain",
                 "failed",
-                "the budget ended before the streams",
+                "the time budget ended before the streams did",
                 in_flight=running.in_flight,
                 queued=running.queued,
             )
@@ -307,29 +297,23 @@ class Watch:
         try:
             log("terminate-hook", "ok", self._complete())
         except Exception as error:
-            # The hook's own timeout continues the termination.
+            # the termination continues when the hook times out
             log("terminate-hook", "failed", f"{type(error).__name__}: {error}")
 
 
 def raise_flag(flag: Path, cause: str, now: float) -> None:
     flag.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    new = flag.with_suffix(".new")
-    new.write_text(json.dumps({"cause": cause, "since": int(now)}) + "\n", encoding="utf-8")
-    new.replace(flag)
+    host.write_atomically(flag, json.dumps({"cause": cause, "since": int(now)}) + "\n")
 
 
 def complete_hook(instance: dict[str, Any], instance_id: str) -> str:
-    """Let the termination go on. Says so, or that nobody waits (a second report, or a group without the hook)."""
-    import boto3  # late: draining by hand needs no AWS
-    from botocore.config import Config
-    from botocore.exceptions import ClientError
+    """Complete the terminate hook so that the termination continues, and return a message for the journal.
 
-    client = boto3.client(
-        "autoscaling",
-        region_name=instance["region"],
-        endpoint_url=instance.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL") or None,
-        config=Config(connect_timeout=5, read_timeout=5, retries={"max_attempts": 4, "mode": "standard"}),
-    )
+    It is not an error when no hook waits, after an earlier completion or in a group without the hook.
+    """
+    from botocore.exceptions import ClientError  # late: draining manually needs no AWS
+
+    client = host.aws_client("autoscaling", instance, attempts=4, connect_timeout=5, read_timeout=5)
     hook = instance["lifecycle_hooks"]["terminate"]
     try:
         client.complete_lifecycle_action(
@@ -340,7 +324,7 @@ def complete_hook(instance: dict[str, Any], instance_id: str) -> str:
         )
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") == "ValidationError":
-            return f"nobody waits for the hook {hook}: {error.response['Error'].get('Message', '')}"
+            return f"no hook {hook} is waiting: {error.response['Error'].get('Message', '')}"
         raise
     return f"the hook {hook} of {instance['group']} is completed with CONTINUE"
 
@@ -377,10 +361,12 @@ def watch(options: argparse.Namespace) -> int:
 
 def drain_now(options: argparse.Namespace) -> int:
     gateway = Gateway(options.socket)
-    raise_flag(Path(options.flag), "by hand", time.time())
+    raise_flag(Path(options.flag), "manual", time.time())
     gateway.drain()
-    print("draining: the load balancer marks this instance unhealthy, and its group then replaces it.")
-    print("To keep it, put it on standby first (aws autoscaling enter-standby), or undo with: ollama-gpu-drain undo")
+    print("draining: the load balancer marks this instance unhealthy, and then its group replaces it.")
+    print(
+        "To keep the instance, put it on standby first (aws autoscaling enter-standby), or run: ollama-gpu-drain undo"
+    )
     deadline = time.monotonic() + options.seconds
     idle_since = None
     while True:
@@ -388,11 +374,11 @@ def drain_now(options: argparse.Namespace) -> int:
         now = time.monotonic()
         idle_since = (idle_since or now) if not running.total else None
         if idle_since is not None and now - idle_since >= options.settle:
-            print("drained: nothing runs here any more")
+            print("drained: no requests are running")
             return 0
         if now >= deadline:
             print(
-                f"after {options.seconds:.0f} s {running.in_flight} requests still run and {running.queued} wait",
+                f"after {options.seconds:.0f} s, {running.in_flight} requests are running, {running.queued} waiting",
                 file=sys.stderr,
             )
             return 1
@@ -402,7 +388,7 @@ def drain_now(options: argparse.Namespace) -> int:
 def undo(options: argparse.Namespace) -> int:
     Path(options.flag).unlink(missing_ok=True)
     Gateway(options.socket).serve()
-    print("this instance takes requests again")
+    print("this instance accepts requests again")
     return 0
 
 
@@ -415,7 +401,7 @@ def status(options: argparse.Namespace) -> int:
         print(json.dumps(found))
     else:
         state = f"draining ({told['cause']})" if told else "serving"
-        print(f"{state}: {running.in_flight} requests run, {running.queued} wait")
+        print(f"{state}: {running.in_flight} requests running, {running.queued} waiting")
     return 0
 
 
@@ -424,9 +410,9 @@ def main() -> int:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--socket", default=ADMIN_SOCKET, help=argparse.SUPPRESS)
     common.add_argument("--flag", default=FLAG, help=argparse.SUPPRESS)
-    common.add_argument("--seconds", type=float, default=110, help="longest wait for running streams")
-    common.add_argument("--settle", type=float, default=5, help="seconds without a request that mean the end")
-    common.add_argument("--poll", type=float, default=2, help="seconds between two looks")
+    common.add_argument("--seconds", type=float, default=110, help="maximum seconds to wait for running streams")
+    common.add_argument("--settle", type=float, default=5, help="seconds without a request until it is drained")
+    common.add_argument("--poll", type=float, default=2, help="seconds between two checks")
     commands = parser.add_subparsers(dest="command", required=True)
     service = commands.add_parser("watch", parents=[common])
     service.add_argument("--instance", default=INSTANCE)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Make the front door's self-signed certificate, or make a new one before it ends. Prints "made" or "kept".
+"""Create the front door's self-signed certificate, or renew it before it expires. Prints "made" or "kept".
 
-It is made on each host and never part of an image. The load balancer encrypts to it and does not check it.
+Each host creates its own certificate, which is never part of an image. The load balancer encrypts to the certificate
+and does not verify it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ RENEW_BEFORE_DAYS = 30
 
 
 def still_good(path: Path) -> bool:
-    """Whether the file holds a certificate that ends later than RENEW_BEFORE_DAYS, beside its own key."""
+    """Return whether the file has a private key and a certificate that is valid for RENEW_BEFORE_DAYS or longer."""
     if not path.exists():
         return False
     seconds = str(RENEW_BEFORE_DAYS * 86400)
@@ -30,7 +31,7 @@ def still_good(path: Path) -> bool:
 
 
 def make(path: Path, days: int, name: str) -> None:
-    """Write key and certificate to one file that only root reads; the old one stays until the new one is whole."""
+    """Write key and certificate to one file that only root can read. Replaces the old file atomically."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
         key, certificate, both = (Path(folder) / part for part in ("key", "certificate", "both"))
@@ -47,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("--days", type=int, default=825)
-    parser.add_argument("--reload", metavar="UNIT", help="have systemd reload this unit when there is a new one")
+    parser.add_argument("--reload", metavar="UNIT", help="reload this systemd unit after a renewal")
     options = parser.parse_args()
     os.umask(0o077)
     if still_good(options.path):
@@ -56,11 +57,11 @@ def main() -> int:
     try:
         make(options.path, options.days, socket.gethostname())
     except subprocess.CalledProcessError as error:
-        print(f"openssl could not make {options.path}: {error.stderr.strip()}", file=sys.stderr)
+        print(f"openssl could not create {options.path}: {error.stderr.strip()}", file=sys.stderr)
         return 1
     print("made")
     if options.reload:
-        # --no-block: at boot the unit to reload waits for this program
+        # --no-block: at boot, the unit to reload waits for this program
         subprocess.run(["systemctl", "--no-block", "try-reload-or-restart", options.reload], check=False)
     return 0
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Readiness of one instance: what the gateway's own checks cannot see.
+"""Report whether this instance is ready, from checks that the gateway cannot do itself.
 
-GET /ready answers 200, or 503 with the causes; GET /details is the same as JSON with every figure. A line that is an
-Ollama's port, as HAProxy's agent checks send it, is answered "up" or "down #cause". GET /api/tags is Ollama's list of
-models without those that only embed, for only this service knows which they are. Loopback only.
+GET /ready answers 200, or 503 with the causes. GET /details returns every check's result as JSON. A line with the port
+of an Ollama, as HAProxy's agent checks send it, is answered "up" or "down #cause". GET /api/tags returns Ollama's list
+of models without those that only embed, because only this service knows which do. Listens on the loopback only.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, "/usr/local/lib/ollama-gpu")  # role `common` installs the module there
+import ollama_gpu_host as host
 
 MODELS_INTERVAL_SECONDS = 5
 GPUS_INTERVAL_SECONDS = 15
 DISK_INTERVAL_SECONDS = 15
 ANSWER_SECONDS = 3  # /api/ps and the gateway's figures answer in milliseconds, even under load
 NVIDIA_SMI_SECONDS = 10  # 1 s with the persistence daemon; a GPU that has fallen off the bus can hang it
-PROBE_FAILURES = 2  # one slow probe is a hiccup
+PROBE_FAILURES = 2  # a single slow probe is ignored
 
 Ask = Callable[[str, "dict[str, Any] | None", float], bytes]
 Run = Callable[[list[str], float], str]
@@ -38,7 +39,7 @@ Run = Callable[[list[str], float], str]
 
 @dataclass(frozen=True)
 class Settings:
-    """The file that the role writes; durations in seconds, sizes in MiB."""
+    """The settings file that the role writes. Durations are in seconds, sizes in MiB."""
 
     disk_paths: list[str]
     disk_reserve_mib: int
@@ -56,34 +57,35 @@ class Settings:
 
 @dataclass(frozen=True)
 class Served:
-    """The models that this host serves: their names, and what is behind every name that a process may go by."""
+    """The models that this host serves, and the weights behind every name that Ollama may list."""
 
     names: list[str]
-    weights: Mapping[str, str]  # two models of the same weights share a process, which has one name
-    probe: str  # whom to ask for a token; empty where all models only embed
-    embedders: frozenset[str]  # full names of those that only embed
+    weights: Mapping[str, str]  # by full name; two models of the same weights share a process, which has one name
+    probe: str  # the model that the probe asks for a token; empty when all models only embed
+    embedders: frozenset[str]  # full names of the models that only embed
 
 
 def read_models(file: str) -> Served:
-    """Read anew at every look, for the set changes while this service runs. Raises OSError, ValueError, KeyError."""
-    found = json.loads(Path(file).read_text(encoding="utf-8"))
-    models = found["models"]
-    known = [*found.get("formerly", []), *models]
+    """Read the models for each check, because the set changes while this service runs.
+
+    Raises OSError, ValueError, KeyError and TypeError.
+    """
+    models, known = host.read_models(Path(file))
     return Served(
         names=[str(model["name"]) for model in models],
-        weights={full_name(model["name"]): model.get("weights") or model["digest"] for model in known},
+        weights={full_name(model["name"]): host.weights_of(model) for model in known},
         probe=next((str(model["name"]) for model in models if not model.get("embeds")), ""),
         embedders=frozenset(full_name(model["name"]) for model in known if model.get("embeds")),
     )
 
 
 def full_name(name: str) -> str:
-    return name.lower() if ":" in name else f"{name.lower()}:latest"
+    return host.full_name(name).lower()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one look found: no cause is well; `slots` holds the cause of each Ollama port that should take no chat."""
+    """The result of one check. No cause means success; `slots` has a cause for each Ollama port to take out."""
 
     cause: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -94,12 +96,12 @@ class Outcome:
 class Check:
     name: str
     interval: float
-    patience: float  # a look that takes longer than this has failed, even when it never comes back
+    patience: float  # a check that takes longer has failed, even if it never returns
     look: Callable[[], Outcome]
 
 
 class Board:
-    """The latest outcome of every check, and the verdict that follows from them."""
+    """The latest outcome of every check, and the instance's readiness derived from them."""
 
     def __init__(self, checks: Iterable[Check], ports: Iterable[int], minimum: int, clock: Callable[[], float]) -> None:
         self._checks = {check.name: check for check in checks}
@@ -114,14 +116,14 @@ class Board:
             self._latest[name] = (self._clock(), outcome)
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Every check's outcome; one that is too old counts as a failure."""
+        """Return every check's outcome. An outcome that is too old counts as a failure."""
         now = self._clock()
         with self._lock:
             latest = dict(self._latest)
         found = {}
         for name, check in self._checks.items():
             if name not in latest:
-                found[name] = Outcome(cause=f"{name} was not looked at yet")
+                found[name] = Outcome(cause=f"{name} was not checked yet")
                 continue
             seen, outcome = latest[name]
             age = now - seen
@@ -130,18 +132,18 @@ class Board:
         return found
 
     def slot(self, port: int) -> str:
-        """Why the Ollama on this port should take no chat; empty when it may."""
+        """Return why the Ollama on this port must not get chats, or an empty string."""
         causes = (outcome.slots.get(port, "") for outcome in self.outcomes().values())
         return next((cause for cause in causes if cause), "")
 
     def causes(self) -> list[str]:
-        """Why this instance is not ready; empty when it is."""
+        """Return why this instance is not ready. Empty when it is ready."""
         outcomes = self.outcomes()
         found = [outcome.cause for outcome in outcomes.values() if outcome.cause]
         bad = {port: cause for port in self._ports if (cause := self.slot(port))}
         if len(self._ports) - len(bad) < self._minimum:
             found.append(
-                f"{len(self._ports) - len(bad)} of {len(self._ports)} Ollama serve, at least {self._minimum} must: "
+                f"{len(self._ports) - len(bad)} of {len(self._ports)} Ollama serve, {self._minimum} are required: "
                 + "; ".join(f"port {port}: {cause}" for port, cause in bad.items())
             )
         return found
@@ -157,13 +159,13 @@ class Board:
 
 
 def look_at_models(settings: Settings, ask: Ask) -> Outcome:
-    """Every model must be resident in every Ollama and, where a GPU is required, wholly on it (size_vram == size)."""
+    """Check that every Ollama has every model loaded and, if a GPU is required, fully on it (size_vram == size)."""
     slots: dict[int, str] = {}
     seen: dict[str, Any] = {}
     try:
         served = read_models(settings.models_file)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return Outcome(cause=f"{settings.models_file} does not say which models are served: {error!r}")
+        return Outcome(cause=f"{settings.models_file} does not list the served models: {error!r}")
     for port in settings.ollama_ports:
         try:
             answer = json.loads(ask(f"http://127.0.0.1:{port}/api/ps", None, ANSWER_SECONDS))
@@ -184,12 +186,12 @@ def look_at_models(settings: Settings, ask: Ask) -> Outcome:
 
 
 def chat_models(settings: Settings, ask: Ask) -> bytes:
-    """Ollama's answer to /api/tags without the models that only embed: nobody can chat with them.
+    """Return Ollama's answer to /api/tags without the models that only embed, which cannot chat.
 
-    All of one store, so the first Ollama that answers will do. Raises OSError and ValueError when none does.
+    All instances share one store, so the first Ollama that answers is used. Raises OSError and ValueError.
     """
     embedders = read_models(settings.models_file).embedders
-    failure: OSError = ConnectionError("no Ollama is set up here")
+    failure: OSError = ConnectionError("no Ollama is configured on this host")
     for port in settings.ollama_ports:
         try:
             found = json.loads(ask(f"http://127.0.0.1:{port}/api/tags", None, ANSWER_SECONDS))
@@ -202,7 +204,7 @@ def chat_models(settings: Settings, ask: Ask) -> bytes:
 
 
 def look_at_gpus(settings: Settings, run: Run) -> Outcome:
-    """Every GPU that an Ollama uses must answer the driver."""
+    """Check that the driver lists every GPU that an Ollama uses."""
     if not settings.require_gpu:
         return Outcome(details={"required": False})
     try:
@@ -219,13 +221,13 @@ def look_at_gpus(settings: Settings, run: Run) -> Outcome:
         }
         return Outcome(details=details, slots=gone)
     if len(answering) < len(settings.ollama_ports):
-        cause = f"{len(answering)} GPUs answer, {len(settings.ollama_ports)} are used"
+        cause = f"{len(answering)} GPUs answer, {len(settings.ollama_ports)} are required"
         return Outcome(cause=cause, details=details)
     return Outcome(details=details)
 
 
 def reason(error: Exception) -> str:
-    """A failed command in a few words: its last line of output when it has one."""
+    """Return a failed command's last line of output, or else its error."""
     output = getattr(error, "stderr", None) or getattr(error, "stdout", None) or ""
     lines = output.decode(errors="replace") if isinstance(output, bytes) else output
     said = lines.strip().splitlines()
@@ -233,7 +235,7 @@ def reason(error: Exception) -> str:
 
 
 def look_at_disk(settings: Settings, free: Callable[[str], int]) -> Outcome:
-    """Below the reserve nothing can be written any more: no log, no upload, no container."""
+    """Check the free space. Below the reserve, logs, uploads and containers fail."""
     room = {}
     causes = []
     for path in settings.disk_paths:
@@ -243,13 +245,13 @@ def look_at_disk(settings: Settings, free: Callable[[str], int]) -> Outcome:
             causes.append(f"{path} cannot be read: {error.strerror}")
             continue
         if room[path] < settings.disk_reserve_mib:
-            causes.append(f"{path} has {room[path]} MiB left, {settings.disk_reserve_mib} MiB are needed")
+            causes.append(f"{path} has {room[path]} MiB free, {settings.disk_reserve_mib} MiB are required")
     return Outcome(cause="; ".join(causes), details={"free_mib": room})
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the gateway has running on one Ollama, and how many bytes it has had from it so far."""
+    """The requests that the gateway has running on one Ollama, and the bytes received from it so far."""
 
     requests: int
     received: int
@@ -263,7 +265,7 @@ FIGURE = re.compile(
 
 
 def read_figures(page: str, ports: list[int]) -> dict[int, Work]:
-    """Requests and bytes of each Ollama's port, both lanes together, from the gateway's Prometheus page."""
+    """Return requests and bytes by Ollama port, for chats and embeddings together, from the gateway's metrics page."""
     sums: dict[tuple[int, str], int] = {}
     for found in FIGURE.finditer(page):
         key = (int(found["index"]), found["what"])
@@ -276,9 +278,9 @@ def read_figures(page: str, ports: list[int]) -> dict[int, Work]:
 
 
 class Probe:
-    """A one-token request when an Ollama is idle; when it is busy, its streams must move.
+    """Sends a one-token request to an idle Ollama, and checks that the streams of a busy one make progress.
 
-    A busy GPU is never probed: the probe would wait for a slot or take one, and running streams tell more.
+    A busy GPU is never probed: the probe would wait for a slot or take one, and running streams say more.
     """
 
     def __init__(self, settings: Settings, ask: Ask, clock: Callable[[], float]) -> None:
@@ -296,8 +298,8 @@ class Probe:
             page = self._ask(self._settings.figures, None, ANSWER_SECONDS).decode()
             work = read_figures(page, self._settings.ollama_ports)
         except (OSError, ValueError) as error:
-            # Without the gateway nobody knows what is idle; the gateway's own failure is seen by the load balancer.
-            return Outcome(details={"skipped": f"the gateway's figures cannot be read: {error}"})
+            # Without the gateway it is unknown what is idle. The load balancer detects a failed gateway itself.
+            return Outcome(details={"skipped": f"the gateway's metrics cannot be read: {error}"})
         for port in self._settings.ollama_ports:
             if port not in work:
                 continue
@@ -319,7 +321,7 @@ class Probe:
             if port in self._cause and work.received != before.received:
                 self._clear(port)
         elif now - since > self._settings.stall_seconds:
-            self._cause[port] = f"{work.requests} requests have had no token for {now - since:.0f} s"
+            self._cause[port] = f"{work.requests} requests have received no token for {now - since:.0f} s"
 
     def _probe(self, port: int) -> None:
         now = self._clock()
@@ -327,7 +329,7 @@ class Probe:
             return
         try:
             model = read_models(self._settings.models_file).probe
-        except (OSError, ValueError, KeyError, TypeError):  # the look at the models says so
+        except (OSError, ValueError, KeyError, TypeError):  # the check of the models reports it
             model = ""
         if not model:
             return
@@ -338,7 +340,7 @@ class Probe:
         except OSError as error:
             taken = self._clock() - now
             self._failures[port] = self._failures.get(port, 0) + 1
-            self._next[port] = now  # again at the next look: two failures make a cause, and one success ends it
+            self._next[port] = now  # probe again at the next check: two failures make a cause, one success clears it
             if self._failures[port] >= PROBE_FAILURES:
                 self._cause[port] = f"a one-token request failed after {taken:.1f} s: {error}"
             return
@@ -350,20 +352,8 @@ class Probe:
         self._cause.pop(port, None)
 
 
-def ask(url: str, body: dict[str, Any] | None, seconds: float) -> bytes:
-    """The whole answer within so many seconds, else an OSError (urllib's timeout alone bounds single reads)."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310 (loopback)
-            answer: bytes = response.read()
-            return answer
-    except urllib.error.HTTPError as error:
-        raise OSError(f"status {error.code}: {error.read(200).decode(errors='replace').strip()}") from error
-
-
 def run(command: list[str], seconds: float) -> str:
-    """Output of a command. One that hangs in the kernel cannot be killed: it is left alone, and the look has failed."""
+    """Return a command's output. A command that hangs in the kernel cannot be killed: it is abandoned."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         output = process.communicate(timeout=seconds)[0]
@@ -376,18 +366,17 @@ def run(command: list[str], seconds: float) -> str:
 
 
 def free(path: str) -> int:
-    """Bytes that a program without rights may still write."""
+    """Return the bytes that an unprivileged program can still write."""
     found = os.statvfs(path)
     return min(found.f_bavail * found.f_frsize, shutil.disk_usage(path).free)
 
 
 def log(step: str, cause: str) -> None:
-    result = f'failed cause="{cause}"' if cause else "ok"
-    print(f"ollama-gpu-health: step={step} result={result}", flush=True)
+    host.log("ollama-gpu-health", step, "failed" if cause else "ok", cause)
 
 
 def keep_looking(check: Check, board: Board, stop: threading.Event) -> None:
-    """Look for ever; a look that raises something unforeseen is a failure, not the end of the thread."""
+    """Repeat a check until stopped. An unexpected exception counts as a failure and does not end the thread."""
     while not stop.is_set():
         try:
             board.record(check.name, check.look())
@@ -397,19 +386,19 @@ def keep_looking(check: Check, board: Board, stop: threading.Event) -> None:
 
 
 def keep_telling(board: Board, ports: list[int], stop: threading.Event) -> None:
-    """A line for the journal whenever a verdict changes."""
+    """Write a line to the journal whenever a result changes."""
     told: dict[str, str] = {}
     while not stop.wait(1):
         verdicts = {"ready": "; ".join(board.causes()), **{f"ollama-{port}": board.slot(port) for port in ports}}
         for step, cause in verdicts.items():
-            kind = re.sub(r"[0-9.]+", "", cause)  # the same cause with other figures is no news
+            kind = re.sub(r"[0-9.]+", "", cause)  # ignore changes of figures in the same cause
             if told.get(step) != kind:
                 told[step] = kind
                 log(step, cause)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """HTTP, and one-line questions of HAProxy's agent checks on the same port."""
+    """Answers HTTP, and the one-line requests of HAProxy's agent checks on the same port."""
 
     board: Board
     chat_models: Callable[[], bytes]
@@ -420,7 +409,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         line = self.raw_requestline.decode("latin-1").strip()
         if not line.isdigit():
             return super().parse_request()
-        # The space matters: HAProxy takes "down#cause", as its manual writes it, for an unknown word.
+        # The space matters: HAProxy rejects "down#cause", the form in its manual, as an unknown word.
         cause = re.sub(r"[^ -~]", " ", self.board.slot(int(line)))[:200]
         self.wfile.write(f"down #{cause}\n".encode() if cause else b"up\n")
         self.close_connection = True
@@ -442,10 +431,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             self._answer(200, "application/json", self.chat_models().decode())
         except (OSError, ValueError, KeyError, TypeError) as error:
-            self._answer(503, "application/json", json.dumps({"error": f"no list of models: {error}"}))
+            self._answer(503, "application/json", json.dumps({"error": f"cannot list the models: {error}"}))
 
     def log_message(self, format: str, *args: object) -> None:
-        """HAProxy asks every second: only changes of the verdict are worth a line."""
+        """Log nothing: HAProxy sends a request every second. `keep_telling` logs the changes."""
 
     def _answer(self, status: int, kind: str, text: str) -> None:
         body = text.encode()
@@ -458,15 +447,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """HAProxy closes a check as soon as it has read the status: that is no error."""
+        """Ignore closed connections: HAProxy closes a check as soon as it has read the status."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handle_error(request, client_address)
 
 
 def checks(settings: Settings) -> list[Check]:
-    """What is looked at, how often, and how long one look may take."""
+    """Return the checks with their intervals and time limits."""
     ports = len(settings.ollama_ports)
+    ask = host.http
     probe = Probe(settings, ask, time.monotonic)
     return [
         Check("models", MODELS_INTERVAL_SECONDS, ports * ANSWER_SECONDS + 5, lambda: look_at_models(settings, ask)),
@@ -489,8 +479,8 @@ def main() -> int:
     threading.Thread(target=keep_telling, args=(board, settings.ollama_ports, stop), daemon=True).start()
     if not settings.require_gpu:
         cause = "gateway_require_gpu is false: this host may serve from its CPU"
-        print(f'ollama-gpu-health: step=require-gpu result=warning cause="{cause}"', flush=True)
-    listing = staticmethod(lambda: chat_models(settings, ask))
+        host.log("ollama-gpu-health", "require-gpu", "warning", cause)
+    listing = staticmethod(lambda: chat_models(settings, host.http))
     handler = type("BoardHandler", (Handler,), {"board": board, "chat_models": listing})
     Server(("127.0.0.1", settings.port), handler).serve_forever()
     return 0

@@ -1,8 +1,8 @@
-"""Print as JSON what a host consists of: every version and digest that an image is later told apart by.
+"""Print the versions and digests of everything on a host as JSON, to identify an image later.
 
     manifest.py [--existing FILE]
 
-A container engine that does not run cannot be asked for its images: those of the existing manifest are kept then.
+When the container engine does not run, the container images are copied from the existing manifest.
 Python 3.9+, standard library only.
 """
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 
 def versions() -> dict[str, str | None]:
-    """What the product stands on, by name; None where it is not installed."""
+    """Return the versions of the main components by name. None if a component is not installed."""
     return {
         "operating_system": os_release().get("PRETTY_NAME"),
         "kernel": platform.release(),
@@ -58,7 +58,7 @@ def versions() -> dict[str, str | None]:
 
 
 def container_images() -> dict[str, str] | None:
-    """Image id by name and digest, or None when no engine answers."""
+    """Return the image IDs by name and digest, or None if no engine answers."""
     listed = output(["docker", "image", "ls", "--digests", "--no-trunc", "--format", "{{json .}}"])
     if listed is None:
         return None
@@ -70,7 +70,7 @@ def container_images() -> dict[str, str] | None:
 
 
 def models(store: Path) -> dict[str, str]:
-    """Digest of each model's manifest by name; the store is laid out as Ollama does it."""
+    """Return the digest of each model's manifest by name, from a store in Ollama's layout."""
     return {
         f"{path.parent.name}:{path.name}": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         for path in sorted(store.glob("manifests/*/*/*/*"))
@@ -78,7 +78,7 @@ def models(store: Path) -> dict[str, str]:
 
 
 def packages() -> dict[str, str]:
-    """Version by name of everything that the system's package manager installed."""
+    """Return the versions of all installed system packages by name."""
     listed = output(["dpkg-query", "--show", "--showformat", "${binary:Package} ${Version} ${db:Status-Abbrev}\n"])
     if listed is None:
         listed = output(["rpm", "-qa", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE} ii\n"]) or ""
@@ -101,14 +101,14 @@ def agent() -> str | None:
 
 
 def version(command: list[str], pattern: str = r"(\d+\.\d+[^\s,\]]*)") -> str | None:
-    """The first version in a program's output, or None where there is no such program."""
+    """Return the first version in a program's output, or None if the program does not exist."""
     said = output(command)
     found = re.search(pattern, said) if said else None
     return found.group(1) if found else None
 
 
 def module_version(module: str) -> str | None:
-    """The version of a kernel module that is built for the running kernel."""
+    """Return the version of a kernel module for the running kernel."""
     said = output(["modinfo", "-F", "version", module])
     return said.splitlines()[0].strip() if said and said.strip() else None
 

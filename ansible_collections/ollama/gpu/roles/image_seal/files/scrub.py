@@ -1,8 +1,8 @@
-"""Remove from a host what two instances must not share, and print each path that was there.
+"""Remove files that instances must not share, and print each path found.
 
     scrub.py [--check] [--root DIR] [PATTERN ...]
 
-With --check nothing is removed. Python 3.9+, standard library only.
+--check prints the paths without removing them. Python 3.9+, standard library only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-# Gone altogether.
+# Removed.
 PATTERNS = (
     # identity
     "/etc/ssh/ssh_host_*",
@@ -35,7 +35,7 @@ PATTERNS = (
     "/home/*/.docker",
     "/root/.aws",
     "/home/*/.aws",
-    # what people and tools leave in a home
+    # files that users and tools leave in home folders
     "/root/.*_history",
     "/home/*/.*_history",
     "/root/.lesshst",
@@ -48,10 +48,10 @@ PATTERNS = (
     "/home/*/.cache",
     "/root/.ansible",
     "/home/*/.ansible",
-    # a specification of the GPUs is right on the host that made it only
+    # a GPU specification is valid only on the host that generated it
     "/etc/cdi/*",
     "/var/run/cdi/*",
-    # the first boot is a first one
+    # state that would make cloud-init and others skip their first-boot work
     "/var/lib/cloud/*",
     "/var/lib/ollama-gpu/boot",
     "/var/lib/dhcp/*",
@@ -68,16 +68,16 @@ PATTERNS = (
     "/var/lib/apt/lists/*",
     "/var/cache/dnf/*",
     "/var/cache/yum/*",
-    "/var/tmp/*",  # noqa: S108, removed and not used
+    "/var/tmp/*",  # noqa: S108, the folder is emptied, not used
 )
 
-# Emptied of files: services expect the folders, with their owners.
+# Files removed, folders kept: services expect the folders with their owners.
 EMPTIED = ("/var/log",)
 
-# There, but without content: systemd writes a new id into it at boot.
+# Truncated: systemd writes a new ID at boot.
 TRUNCATED = ("/etc/machine-id",)
 
-# Folders that are somebody's while the host runs.
+# Folders in use while the host runs.
 KEPT = ("systemd-private-*", "partial", "lock")
 
 
@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> int:
     here = Path(__file__).resolve()
     for path in found(options.root, options.patterns):
         if options.check and path in here.parents:
-            continue  # Ansible put this program there, and takes it away again
+            continue  # Ansible copied this program there and removes it again
         print(path)
         if not options.check:
             remove(path)
@@ -102,21 +102,21 @@ def main(arguments: list[str]) -> int:
 
 
 def found(root: Path, more: list[str]) -> Iterator[Path]:
-    """What is there to be removed."""
+    """Yield the paths to remove."""
     for pattern in [*PATTERNS, *more]:
         for path in sorted(root.glob(pattern.lstrip("/"))):
             if not any(fnmatch(path.name, kept) for kept in KEPT):
                 yield path
     for folder in EMPTIED:
         yield from (path for path in sorted((root / folder.lstrip("/")).rglob("*")) if is_file(path))
-    # a copy of the machine id; where it is a link it follows the original
+    # a copy of the machine ID; a link needs no removal
     copy = root / "var/lib/dbus/machine-id"
     if is_file(copy):
         yield copy
 
 
 def contents(root: Path) -> Iterator[Path]:
-    """What is there to be emptied."""
+    """Yield the files to truncate."""
     for name in TRUNCATED:
         path = root / name.lstrip("/")
         if path.is_file() and path.stat().st_size > 0:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Let this host serve the environment's model set as it is now: no restart, and no answer is cut.
+"""Update the models that this host serves to the environment's model set, without a restart or a cut answer.
 
-A timer runs it. Where the set has changed, new models are copied by digest, loaded and looked at before anybody relies
-on them; then those that went are offered no longer, and Ollama gives up their memory when their last answer has ended.
-What fails leaves the host with what it served before, and the next run tries again.
+A timer runs this program. When the set has changed, it copies new models by digest, then loads and checks them before
+they are served. After that it withdraws the removed models, and Ollama frees their memory when their last answer ends.
+After a failure, the host serves the same models as before, and the next run tries again.
 """
 
 from __future__ import annotations
@@ -11,24 +11,32 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, "/usr/local/lib/ollama-gpu")  # role `common` installs the module there
+from ollama_gpu_host import (
+    HttpError,
+    aws_client,
+    full_name,
+    haproxy,
+    http,
+    sha256_of,
+    weights_of,
+    write_atomically,
+)
+
 SETTINGS = "/etc/ollama-gpu/model-set.json"
 ANSWER_SECONDS = 60
-AGAIN_SECONDS = 300  # a set that could not be served is not loaded anew at every look
+AGAIN_SECONDS = 300  # wait before retrying a set that could not be served
 SHORT_DIGEST = slice(len("sha256:"), len("sha256:") + 12)
 _NAME = re.compile(r"(?:(?:(?P<host>[^/]+)/)?(?P<namespace>[^/]+)/)?(?P<model>[^/:]+)(?::(?P<tag>[^/:]+))?")
 
@@ -36,12 +44,12 @@ Model = dict[str, Any]
 
 
 class Problem(Exception):
-    """Why this host cannot serve the set: a sentence for the journal."""
+    """Why this host cannot serve the set. The message goes to the journal."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The file that the role writes. ``gpus`` are UUIDs, empty on the CPU, one for each of ``ports``."""
+    """The settings file that the role writes. ``gpus`` has a UUID for each of ``ports``, empty for the CPU."""
 
     boot_lock: str
     gateway_names: str
@@ -58,26 +66,17 @@ class Settings:
     store_program: str
 
 
-def full_name(name: str) -> str:
-    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
-
-
 def manifest_of(store: Path, name: str) -> Path:
-    """Where a model's manifest lies; the store's own program has checked the name before it gets here."""
+    """Return the path of a model's manifest. The store's program has already validated the name."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise Problem(f"{name!r} is no model's name.")
+        raise Problem(f"{name!r} is not a valid model name.")
     host, namespace = match["host"] or "registry.ollama.ai", match["namespace"] or "library"
     return store / "manifests" / host / namespace / match["model"] / (match["tag"] or "latest")
 
 
-def weights_of(model: Model) -> str:
-    """What Ollama keeps a process for: two names of one file share it."""
-    return str(model.get("weights") or model["digest"])
-
-
 def changes(served: Sequence[Model], wanted: Sequence[Model]) -> tuple[list[Model], list[Model]]:
-    """What has to come, and what has to go: by name and digest."""
+    """Return the models to add and the models to remove, compared by name and digest."""
     here, there = ({(full_name(model["name"]), model["digest"]) for model in each} for each in (served, wanted))
     come = [model for model in wanted if (full_name(model["name"]), model["digest"]) not in here]
     go = [model for model in served if (full_name(model["name"]), model["digest"]) not in there]
@@ -85,7 +84,7 @@ def changes(served: Sequence[Model], wanted: Sequence[Model]) -> tuple[list[Mode
 
 
 def formerly(before: Mapping[str, Any], wanted: Sequence[Model]) -> list[Model]:
-    """Names that are served no longer, whose weights are: Ollama goes on to list their process by the name it got."""
+    """Return names that are no longer served but whose weights are: Ollama still lists the process by the old name."""
     used = {weights_of(model) for model in wanted}
     names = {full_name(model["name"]) for model in wanted}
     found = {
@@ -97,7 +96,7 @@ def formerly(before: Mapping[str, Any], wanted: Sequence[Model]) -> list[Model]:
 
 
 def gateway_names(wanted: Sequence[Model]) -> dict[str, str]:
-    """A request's model, in lower case, and the name that the metrics have for it: the gateway's map."""
+    """Return the gateway's map: a request's model in lower case, and its name in the metrics."""
     names = {}
     for model in wanted:
         name = str(model["name"]).lower()
@@ -108,7 +107,7 @@ def gateway_names(wanted: Sequence[Model]) -> dict[str, str]:
 
 
 class Host:
-    """Everything outside this program: files, programs, Ollama, the gateway."""
+    """Access to everything outside this program: files, programs, Ollama, the gateway."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -122,31 +121,25 @@ class Host:
         return found
 
     def wanted(self) -> list[Model]:
-        """The set as the parameter has it."""
-        import boto3
-        from botocore.config import Config
+        """Return the model set in the environment's SSM parameter."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         instance = json.loads(Path(self._settings.instance).read_text(encoding="utf-8"))
         name = instance["parameters"]["models"]
-        make: Any = boto3.client
-        # boto3 before 1.28 does not read AWS_ENDPOINT_URL itself
-        endpoint = instance.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL")
-        config = Config(connect_timeout=5, read_timeout=10, retries={"max_attempts": 3, "mode": "standard"})
         try:
-            client = make("ssm", region_name=instance["region"], endpoint_url=endpoint, config=config)
+            client = aws_client("ssm", instance, attempts=3, connect_timeout=5, read_timeout=10)
             value = client.get_parameter(Name=name)["Parameter"]["Value"]
             models: list[Model] = json.loads(value)["models"]
         except (BotoCoreError, ClientError) as error:
             raise Problem(f"The parameter {name} cannot be read: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
-            raise Problem(f"The parameter {name} holds no model set: {error!r}") from error
+            raise Problem(f"The parameter {name} does not contain a model set: {error!r}") from error
         if not models or not all(isinstance(model, dict) and {"name", "digest"} <= set(model) for model in models):
-            raise Problem(f"The parameter {name} holds no model set.")
+            raise Problem(f"The parameter {name} does not contain a model set.")
         return models
 
     def require_patience(self, wanted: Sequence[Model]) -> None:
-        """Raises Problem, the former one, where this very set failed a moment ago."""
+        """Raise the previous Problem if this set failed less than AGAIN_SECONDS ago."""
         with contextlib.suppress(OSError, ValueError):
             tried = json.loads(self._tried.read_text(encoding="utf-8"))
             if tried["models"] == list(wanted) and time.time() - tried["at"] < AGAIN_SECONDS:
@@ -154,7 +147,7 @@ class Host:
                 raise Problem(told[len("failed: ") :])
 
     def note_try(self, wanted: Sequence[Model]) -> None:
-        write(self._tried, json.dumps({"models": list(wanted), "at": time.time()}))
+        write_atomically(self._tried, json.dumps({"models": list(wanted), "at": time.time()}))
 
     def forget_try(self) -> None:
         self._tried.unlink()
@@ -164,7 +157,7 @@ class Host:
         return Path(self._settings.state) / "tried.json"
 
     def require_room(self, models: Sequence[Model]) -> None:
-        """Ollama would unload a model that is in use by others to make room: what does not fit is never loaded."""
+        """Raise Problem if the models do not fit into memory: Ollama would unload a model in use to make room."""
         needed = sum({weights_of(model): int(model.get("memory_bytes", 0)) for model in models}.values())
         for gpu in self._settings.gpus if needed else ():
             free = self._free(gpu)
@@ -172,7 +165,7 @@ class Host:
                 names = ", ".join(model["name"] for model in models)
                 raise Problem(
                     f"{names} need {needed / 2**30:.2f} GiB and {gpu or 'the memory'} has {free / 2**30:.2f} GiB free "
-                    "beside what is served. An instance that boots anew takes the set as a whole."
+                    "next to the served models. A new instance loads the whole set at its boot."
                 )
 
     def _free(self, gpu: str) -> int:
@@ -183,11 +176,11 @@ class Host:
         query = ["nvidia-smi", "-i", gpu, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
         said = self._output(query, seconds=60).strip()
         if not said.isdigit():
-            raise Problem(f"nvidia-smi does not say how much memory of {gpu} is free: {said}")
+            raise Problem(f"nvidia-smi does not report the free memory of {gpu}: {said}")
         return int(said) << 20
 
     def sync(self, models: Sequence[Model], prune: bool = False) -> None:
-        """Have these models in the store; with ``prune`` no others."""
+        """Copy these models into the store. With ``prune``, remove all others."""
         settings = self._settings
         command = [settings.store_program, "sync", "--store", settings.store, "--source", settings.source]
         command += ["--s3-endpoint", settings.s3_endpoint] if settings.s3_endpoint else []
@@ -195,9 +188,9 @@ class Host:
         self._output([*command, "--", *(f"{model['name']}@{model['digest']}" for model in models)], seconds=7200)
 
     def warm(self, models: Sequence[Model]) -> None:
-        """Have these models loaded in every Ollama, each wholly where it must be."""
+        """Load these models in every Ollama and check that each is fully on its GPU."""
         asked = Path(self._settings.state) / "wanted.json"
-        write(asked, json.dumps({"models": list(models)}))
+        write_atomically(asked, json.dumps({"models": list(models)}))
         for index in range(len(self._settings.ports)):
             self._output([self._settings.instance_program, "warm", str(index), "--models", str(asked)], seconds=1800)
 
@@ -212,35 +205,36 @@ class Host:
         return ended.stdout
 
     def manifest(self, model: Model) -> bytes | None:
-        """A model's manifest, where the store has the one of its digest."""
+        """Return a model's manifest, or None if the store does not have the one with its digest."""
         with contextlib.suppress(FileNotFoundError):
             content = manifest_of(self._store, model["name"]).read_bytes()
-            if "sha256:" + hashlib.sha256(content).hexdigest() == model["digest"]:
+            if sha256_of(content) == model["digest"]:
                 return content
         return None
 
     def put_manifest(self, name: str, content: bytes | None) -> None:
-        """Let a name lead to this manifest; None: to nothing, so that Ollama offers it no longer."""
+        """Set the manifest of a name. None removes the name, so that Ollama no longer offers it."""
         file = manifest_of(self._store, name)
         if content is None:
             file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # the folder holds other tags
+            with contextlib.suppress(OSError):  # the folder has other tags
                 file.parent.rmdir()
             return
         owner = self._store.stat()
         if not file.parent.is_dir():
             file.parent.mkdir(mode=0o755)
             os.chown(file.parent, owner.st_uid, owner.st_gid)
-        partial = file.with_name(f".{file.name}")  # Ollama's own list leaves out what begins with a dot
+        partial = file.with_name(f".{file.name}")  # Ollama's list skips names that begin with a dot
         partial.write_bytes(content)
         os.chown(partial, owner.st_uid, owner.st_gid)
         partial.chmod(0o644)
         partial.replace(file)
 
     def unload(self, model: Model, content: bytes) -> None:
-        """Have every Ollama end a model's process once its last answer has ended.
+        """Make every Ollama end a model's process after its last answer.
 
-        The process goes by its weights, and its name leads elsewhere by now: for this moment another name leads there.
+        Ollama finds the process by its weights. The model's own name may point to another model by now, so a temporary
+        name points to the old manifest for the duration of the request.
         """
         name = f"retired:{model['digest'][SHORT_DIGEST]}"
         self.put_manifest(name, content)
@@ -252,43 +246,33 @@ class Host:
 
     def _ask(self, port: int, body: dict[str, Any]) -> None:
         address = f"http://127.0.0.1:{port}/api/generate"
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=ANSWER_SECONDS) as response:
-                response.read()
-        except urllib.error.HTTPError as error:
-            raise Problem(f"{address} answered {error.code}: {error.read(200).decode(errors='replace')}") from error
+            http(address, body, ANSWER_SECONDS)
+        except HttpError as error:
+            raise Problem(f"{address} answered {error.status}: {error.text}") from error
         except OSError as error:
             raise Problem(f"{address} does not answer: {error}") from error
 
     def keep(self, served: Mapping[str, Any]) -> None:
-        """From now on the health service, the figures and every start of Ollama go by this set."""
-        write(Path(self._settings.set_file), json.dumps(served, indent=2) + "\n")
+        """Write the set that the health service, the metrics and every start of Ollama read."""
+        write_atomically(Path(self._settings.set_file), json.dumps(served, indent=2) + "\n")
 
     def tell_gateway(self, names: Mapping[str, str]) -> None:
-        """Give the gateway its names while it runs, and for its next start. A reload would forget who holds a slot."""
+        """Update the gateway's model names at run time and for its next start. A reload would lose the used slots."""
         file = Path(self._settings.gateway_names)
         head = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-        write(file, "\n".join([*head, *(f"{key} {name}" for key, name in names.items())]) + "\n")
+        write_atomically(file, "\n".join([*head, *(f"{key} {name}" for key, name in names.items())]) + "\n")
         commands = [f"clear map {file}", *(f"add map {file} {key} {name}" for key, name in names.items())]
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(5)
-                connection.connect(self._settings.gateway_socket)
-                connection.sendall("; ".join(commands).encode() + b"\n")
-                answer = b""
-                while block := connection.recv(65536):
-                    answer += block
+            said = haproxy(self._settings.gateway_socket, "; ".join(commands))
         except OSError as error:
             raise Problem(f"The gateway does not answer on {self._settings.gateway_socket}: {error}") from error
-        if said := answer.decode(errors="replace").strip():
-            raise Problem(f"The gateway refused its models' names: {said}")
+        if said:
+            raise Problem(f"The gateway refused the model names: {said}")
 
 
 def follow(host: Host) -> list[Model]:
-    """Serve what is wanted; returns it. Raises Problem, and then the host serves what it served before."""
+    """Serve the wanted set and return it. After a Problem, the host serves the same models as before."""
     before = host.served()
     wanted = host.wanted()
     come, go = changes(before["models"], wanted)
@@ -326,7 +310,7 @@ def take(
     old: Mapping[str, bytes | None],
     wanted: Sequence[Model],
 ) -> None:
-    """Copy and load what is new. Where that fails, nothing of it stays: Ollama would load it at the first request."""
+    """Copy and load the new models. After a failure, remove them: Ollama would load them at the first request."""
     try:
         host.sync(wanted)
         host.warm(wanted)
@@ -341,27 +325,19 @@ def take(
         raise
 
 
-def write(file: Path, text: str) -> None:
-    """A file whole or not at all, readable by every service of this host."""
-    partial = file.with_name(f".{file.name}.new")
-    partial.write_text(text, encoding="utf-8")
-    partial.chmod(0o644)
-    partial.replace(file)
-
-
 def tell(state: Path, line: str) -> None:
-    """A line for the journal, unless the last run said the same."""
+    """Write a line to the journal, unless the last run wrote the same line."""
     told = state / "told"
     if not told.is_file() or told.read_text(encoding="utf-8") != line:
         print(f"ollama-gpu-model-set: {line}", flush=True)
-        write(told, line)
+        write_atomically(told, line)
 
 
 @contextlib.contextmanager
 def unless_booting(lock: str) -> Iterator[bool]:
-    """Whether no boot is at work, which brings the set itself; none begins before this has ended."""
+    """Take the boot's lock. Yields False while a boot runs, because the boot loads the set itself."""
     file = Path(lock)
-    if not file.parent.is_dir():  # this host was never booted by the boot program
+    if not file.parent.is_dir():  # the boot program never ran on this host
         yield True
         return
     with file.open("a", encoding="utf-8") as opened:

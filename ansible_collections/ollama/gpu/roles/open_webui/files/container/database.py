@@ -1,4 +1,4 @@
-"""Makes Open WebUI's role, its database and the extension vector; changes only what is missing. One host at a time."""
+"""Create Open WebUI's role, its database and the extension vector if they are missing. One host at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import settings
 
 
 def make_role(master: Any, sql: Any, user: str, verifier: str, password_works: bool) -> bool:
-    """The role with a password verifier computed here: the server logs such statements, and would log a password."""
+    """Create the role, or set its password. Sends a verifier, because the server logs statements."""
     exists = master.execute("select 1 from pg_roles where rolname = %s", (user,)).fetchone()
     if exists and password_works:
         return False
@@ -27,11 +27,11 @@ def make_role(master: Any, sql: Any, user: str, verifier: str, password_works: b
 
 
 def make_database(master: Any, sql: Any, user: str, name: str) -> bool:
-    """The database, owned by the role: an owner may make tables in its schema public."""
+    """Create the database, or make the role its owner: an owner can create tables in its schema public."""
     owner = master.execute("select pg_get_userbyid(datdba) from pg_database where datname = %s", (name,)).fetchone()
     if owner and owner[0] == user:
         return False
-    # RDS's master is no superuser: to give something to a role it must be a member of it.
+    # RDS's master is not a superuser: it must be a member of a role to make the role an owner.
     master.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(user)))
     statement = "alter database {name} owner to {user}" if owner else "create database {name} owner {user}"
     master.execute(sql.SQL(statement).format(name=sql.Identifier(name), user=sql.Identifier(user)))
@@ -40,7 +40,7 @@ def make_database(master: Any, sql: Any, user: str, name: str) -> bool:
 
 
 def make_extension(master: Any) -> bool:
-    """The extension vector in the database of this connection; making it takes the master's rights."""
+    """Create the extension vector in this connection's database. This needs the master's rights."""
     if master.execute("select 1 from pg_extension where extname = 'vector'").fetchone():
         return False
     master.execute("create extension vector")
@@ -49,7 +49,7 @@ def make_extension(master: Any) -> bool:
 
 
 def main() -> None:
-    """Prints a line that begins with `changed:` for each thing that it did."""
+    """Print a line that begins with `changed:` for each change."""
     settings.load()
     settings.required(os.environ, "DATABASE_URL", "MASTER_DATABASE_URL")
     import psycopg  # type: ignore[import-not-found,unused-ignore]
@@ -69,7 +69,7 @@ def main() -> None:
 
     try:
         with psycopg.connect(master_address, autocommit=True, connect_timeout=10) as master:
-            advisory_lock.take(master, "makes the database")  # before the first look: what is seen stays so
+            advisory_lock.take(master, "makes the database")  # before the first query: another host could change it
             verifier = master.pgconn.encrypt_password(
                 str(target["password"]).encode(), user.encode(), b"scram-sha-256"
             ).decode()
@@ -79,7 +79,7 @@ def main() -> None:
             with psycopg.connect(inside, autocommit=True, connect_timeout=10) as master_inside:
                 changed |= make_extension(master_inside)
     except psycopg.Error as error:
-        sys.exit(f"the database cannot be made for Open WebUI: {' '.join(str(error).split())}")
+        sys.exit(f"the database for Open WebUI cannot be created: {' '.join(str(error).split())}")
     if not changed:
         print(f"unchanged: {user} owns {name}, with the extension vector")
 

@@ -1,6 +1,6 @@
-"""Brings the database to this Open WebUI's schema and makes the first administrator; one host at a time.
+"""Migrate the database to this Open WebUI's schema and create the first administrator. One host at a time.
 
-Ends with status 3 when Open WebUI's role, its database or the extension is missing: making them takes other rights.
+Exits with status 3 if Open WebUI's role, its database or the extension is missing: creating them needs other rights.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import advisory_lock
 import schema
 import settings
 
-NOT_MADE = 3  # exit status; the role open_webui knows it
-# A failover of RDS takes one to two minutes, in which nothing answers.
+NOT_MADE = 3  # exit status that the role open_webui handles
+# A failover of RDS takes one to two minutes without an answer.
 CONNECT_SECONDS = 180.0
 CONNECT_POLL_SECONDS = 3.0
-# libpq gives a refused connection no SQLSTATE, only the server's words.
+# libpq reports no SQLSTATE for a refused connection, only the server's message.
 _NOT_MADE = re.compile(r'password authentication failed|(?:database|role) "[^"]*" does not exist')
 
 
 class NotMade(Exception):
-    """What Open WebUI's own role lacks, in words."""
+    """Open WebUI's role, database or extension is missing. The message says which."""
 
 
 def connect(
@@ -36,7 +36,7 @@ def connect(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Any:
-    """A connection as Open WebUI's own role. Raises NotMade; exits when no server has answered in CONNECT_SECONDS."""
+    """Connect as Open WebUI's own role. Raises NotMade, or exits if no server answers within CONNECT_SECONDS."""
     deadline = clock() + CONNECT_SECONDS
     told = False
     while True:
@@ -47,7 +47,7 @@ def connect(
             if _NOT_MADE.search(cause):
                 raise NotMade(cause) from error
             if clock() >= deadline:
-                sys.exit(f"not migrated: the database has not answered for {CONNECT_SECONDS:.0f} s: {cause}")
+                sys.exit(f"not migrated: the database did not answer for {CONNECT_SECONDS:.0f} s: {cause}")
             if not told:
                 print(f"waiting up to {CONNECT_SECONDS:.0f} s: {cause}", flush=True)
                 told = True
@@ -55,16 +55,16 @@ def connect(
 
 
 def require_made(connection: Any, vector_store: str) -> None:
-    """Raises NotMade unless this role may make tables here and, for pgvector, the extension is there."""
+    """Raise NotMade unless this role can create tables and, for pgvector, the extension exists."""
     if not connection.execute("select has_schema_privilege('public', 'create')").fetchone()[0]:
-        raise NotMade("the role may make no tables in this database")
+        raise NotMade("the role cannot create tables in this database")
     extension = connection.execute("select 1 from pg_extension where extname = 'vector'").fetchone()
     if vector_store == "pgvector" and not extension:
-        raise NotMade("the database lacks the extension vector")
+        raise NotMade("the database does not have the extension vector")
 
 
 def migrate(connection: Any) -> bool:
-    """Runs Open WebUI's own migrations when they are due."""
+    """Run Open WebUI's own migrations if any are pending."""
     newest, known = schema.wanted()
     before = schema.present(connection)
     if not schema.is_behind(before, newest, known):
@@ -77,35 +77,35 @@ def migrate(connection: Any) -> bool:
 
     after = schema.present(connection)
     if after != newest:
-        sys.exit(f"the schema went from {before or 'empty'} to {after}, not to {newest}. Read the lines above.")
-    print(f"changed: the schema went from {before or 'empty'} to {after}")
+        sys.exit(f"the schema changed from {before or 'empty'} to {after}, not to {newest}. Read the lines above.")
+    print(f"changed: migrated the schema from {before or 'empty'} to {after}")
     return True
 
 
 def make_administrator(connection: Any) -> bool:
-    """Makes the first account from WEBUI_ADMIN_EMAIL and WEBUI_ADMIN_PASSWORD; sign-up is closed: nobody else could."""
+    """Create the first account from WEBUI_ADMIN_EMAIL and WEBUI_ADMIN_PASSWORD, because sign-up is closed."""
     email, password = os.environ.get("WEBUI_ADMIN_EMAIL", ""), os.environ.get("WEBUI_ADMIN_PASSWORD", "")
     if connection.execute('select exists (select 1 from "user")').fetchone()[0]:
         return False
     if not (email and password):
-        print("no account exists and no administrator was given: nobody can sign in")
+        print("no account exists and no administrator was given: no one can sign in")
         return False
     from open_webui.utils.auth import create_admin_user  # type: ignore[import-not-found,unused-ignore]
 
-    # It logs an error and answers None where others raise.
+    # create_admin_user logs an error and returns None instead of raising
     if asyncio.run(create_admin_user(email, password, os.environ.get("WEBUI_ADMIN_NAME", "Administrator"))) is None:
-        sys.exit(f"the administrator {email} could not be made. Read the lines above.")
-    print(f"changed: made the administrator {email}")
+        sys.exit(f"the administrator {email} could not be created. Read the lines above.")
+    print(f"changed: created the administrator {email}")
     return True
 
 
 def main() -> None:
-    """Prints a line that begins with `changed:` for each thing that it did."""
+    """Print a line that begins with `changed:` for each change."""
     settings.load()
     settings.required(os.environ, "DATABASE_URL", "WEBUI_SECRET_KEY")
-    # before anything of Open WebUI is imported, as the revisions themselves do
+    # before any import of Open WebUI; the revisions import it too
     os.environ["ENABLE_DB_MIGRATIONS"] = "true"
-    sys.path.insert(0, str(Path.cwd()))  # the official image keeps the package in its working directory
+    sys.path.insert(0, str(Path.cwd()))  # the official image has the package in its working directory
     import psycopg  # type: ignore[import-not-found,unused-ignore]
 
     address = settings.database(os.environ, "DATABASE_URL")
@@ -118,11 +118,11 @@ def main() -> None:
             migrate(connection)
             make_administrator(connection)
     except NotMade as error:
-        print(f"the database is not made: {error}. `ollama-gpu-open-webui database` makes it.", file=sys.stderr)
+        print(f"the database is not ready: {error}. Run `ollama-gpu-open-webui database` first.", file=sys.stderr)
         sys.exit(NOT_MADE)
-    except Exception as error:  # whatever it is, the operator needs a sentence
+    except Exception as error:  # print a message for any error, not a traceback
         cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        sys.exit(f"not migrated: {cause}. The schema before the failing revision stands.")
+        sys.exit(f"not migrated: {cause}. The schema is still at the revision before the failed one.")
 
 
 if __name__ == "__main__":

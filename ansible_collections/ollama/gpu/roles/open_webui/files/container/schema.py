@@ -1,4 +1,4 @@
-"""Which revision the database's schema has, and which one this Open WebUI brings."""
+"""Read the schema revisions of the database and of this Open WebUI."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 
 def package_folder() -> Path:
-    """Where Open WebUI is installed; found without importing it, which takes seconds and may migrate."""
+    """Return Open WebUI's folder without importing it, because the import takes seconds and may migrate."""
     spec = importlib.util.find_spec("open_webui")
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("this image holds no Open WebUI: check open_webui_image")
+        raise RuntimeError("this image does not contain Open WebUI: check open_webui_image")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def wanted() -> tuple[str, set[str]]:
-    """The newest revision that this Open WebUI knows, and all that it knows.
+    """Return the newest revision of this Open WebUI, and all its revisions.
 
-    Read from the revisions' text: Alembic imports each to say the same, and with them Open WebUI, which takes seconds.
+    Parses the revisions' source: Alembic would import each revision and with it Open WebUI, which takes seconds.
     """
     return newest(revisions(package_folder() / "migrations" / "versions"))
 
 
 def revisions(folder: Path) -> dict[str, set[str]]:
-    """Each revision that Alembic's scripts in a folder define, and those that it follows."""
+    """Return the revisions that Alembic's scripts in a folder define, each with its predecessors."""
     found = {}
     for script in folder.glob("*.py"):
         values: dict[str, Any] = {}
@@ -46,16 +46,16 @@ def revisions(folder: Path) -> dict[str, set[str]]:
 
 
 def newest(found: dict[str, set[str]]) -> tuple[str, set[str]]:
-    """The one revision that no other follows, and all of them. Raises RuntimeError unless there is exactly one."""
+    """Return the revision without a successor, and all revisions. Raises RuntimeError unless there is exactly one."""
     last = set(found).difference(*found.values())
     if len(last) != 1:
         seen = ", ".join(sorted(last)) or "none"
-        raise RuntimeError(f"this image's Open WebUI has no single newest schema, but {seen}: check open_webui_image")
+        raise RuntimeError(f"this image's Open WebUI has no single newest schema ({seen}): check open_webui_image")
     return last.pop(), set(found)
 
 
 def present(connection: Any) -> str | None:
-    """The database's revision; None while it has no schema."""
+    """Return the database's revision, or None if it has no schema."""
     if connection.execute("select to_regclass('alembic_version')").fetchone()[0] is None:
         return None
     row = connection.execute("select version_num from alembic_version").fetchone()
@@ -63,5 +63,5 @@ def present(connection: Any) -> str | None:
 
 
 def is_behind(revision: str | None, newest: str, known: set[str]) -> bool:
-    """True when a migration is due. A revision that this version does not know is a newer one's: nothing to migrate."""
+    """Return whether a migration is pending. An unknown revision is from a newer version: nothing to migrate."""
     return revision is None or (revision != newest and revision in known)

@@ -1,6 +1,7 @@
-"""One Open WebUI process on 127.0.0.1:PORT, its migrations off.
+"""Run one Open WebUI process on 127.0.0.1:PORT, without migrations.
 
-Replaces the image's own start script, which would make a secret key of its own, and log to a file."""
+Replaces the image's start script, which would generate its own secret key and log to a file.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from pathlib import Path
 
 import settings
 
-# Collections of the oldest generation stopped a process for up to 606 ms; with these thresholds the worst added time to
-# a first token fell from 1101 to 331 ms (one measurement of 0.12.4 under load).
+# Garbage collections of the oldest generation paused a process for up to 606 ms. With these thresholds the worst added
+# time to a first token fell from 1101 to 331 ms (one measurement of 0.12.4 under load).
 GC_THRESHOLDS = (50_000, 25, 50)
 SCHEMA_WAIT_SECONDS = 120.0
 SCHEMA_POLL_SECONDS = 2.0
@@ -26,7 +27,7 @@ def wait_for_schema(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Waits until `pending` answers None instead of a reason; exits with the last reason after SCHEMA_WAIT_SECONDS."""
+    """Wait until `pending` returns None instead of a reason. Exits with the last reason after SCHEMA_WAIT_SECONDS."""
     deadline = clock() + SCHEMA_WAIT_SECONDS
     told = ""
     while reason := pending():
@@ -39,7 +40,7 @@ def wait_for_schema(
 
 
 def pending_migration() -> str | None:
-    """Why this process cannot serve yet; None when it can."""
+    """Return why this process cannot serve yet, or None."""
     import psycopg  # type: ignore[import-not-found,unused-ignore]
     import schema
 
@@ -57,13 +58,13 @@ def pending_migration() -> str | None:
 
 
 def main() -> None:
-    """Never returns before the server ends."""
-    # The kernel spares a container's first process every signal that it does not handle; uvicorn handles it later.
+    """Run the server until it ends."""
+    # The kernel ignores unhandled signals for a container's first process. Later, uvicorn handles this signal.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings.load()
     settings.required(os.environ, "WEBUI_SECRET_KEY", "DATABASE_URL")
     os.environ["ENABLE_DB_MIGRATIONS"] = "false"
-    sys.path.insert(0, str(Path.cwd()))  # the official image keeps the package in its working directory
+    sys.path.insert(0, str(Path.cwd()))  # the official image has the package in its working directory
     wait_for_schema(pending_migration)
     gc.set_threshold(*GC_THRESHOLDS)
 

@@ -1,0 +1,1 @@
+"""Disaster drill: create content, back it up, delete it, restore it, and compare."""

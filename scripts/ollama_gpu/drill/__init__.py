@@ -1,1 +1,0 @@
-"""The rehearsal of a disaster: content is written, backed up, destroyed for real, restored, and looked at."""

@@ -1,0 +1,1 @@
+"""What only ENV=local needs: an AWS API in one process, and the containers behind its records. See README.md."""

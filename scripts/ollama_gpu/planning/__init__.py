@@ -1,0 +1,1 @@
+"""Capacity planning, simulation of a day, and cost estimates of an environment."""

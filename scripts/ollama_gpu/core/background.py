@@ -193,4 +193,6 @@ def _end(process: psutil.Process, seconds: float) -> None:
                     process.wait(_POLL_SECONDS)
                     return
                 if process.status() == psutil.STATUS_ZOMBIE:
+                    with suppress(psutil.TimeoutExpired):
+                        process.wait(0)  # reaps it if it is a child of this process
                     return

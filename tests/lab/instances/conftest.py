@@ -150,6 +150,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             yield bench
     finally:
         docker.remove(*bench.names())
+        for volume in docker.ours("volume"):
+            if volume.startswith(prefix):
+                docker.output("volume", "rm", volume)
         server.stop()
 
 

@@ -142,7 +142,9 @@ def test_a_terminated_instance_is_removed_with_its_volumes_and_no_other(bench: B
     assert time.monotonic() - began < 2, "the round waits for the shutdown"
     bench.look_until(lambda: not any(other in name for name in bench.names()), "the removal", SHUTDOWN_SECONDS)
     print(f"removed in {time.monotonic() - began:.1f} s")
-    assert not set(volumes) & set(bench.docker.output("volume", "ls", "--quiet").split())
+    bench.look_until(
+        lambda: not set(volumes) & set(bench.docker.output("volume", "ls", "--quiet").split()), "the volumes' removal"
+    )
     assert bench.settings.consoles
     assert "stopped cleanly" in (bench.settings.consoles / f"{other}.log").read_text()
 

@@ -25,6 +25,7 @@ from ollama_gpu.local.lab.names import AWS_NAME
 
 from . import console, metadata
 from .credentials import Credentials
+from .docker_data import DockerData
 from .view import Instance
 
 INSTANCE_LABEL = f"{LABEL}.instance"
@@ -40,7 +41,6 @@ _SYSTEMD = (
     "--security-opt=apparmor=unconfined", "--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp",
     "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw", "--cgroupns=host", "--env=container=docker",
     "--stop-signal=SIGRTMIN+3",  # systemd shuts down on it, as a machine does on the power button's ACPI event
-    "--volume=/var/lib/docker",  # for Docker inside: overlay2 does not work on an overlay file system
 )  # fmt: skip
 _log = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ class Containers:
         self._docker = docker
         self._settings = settings
         self._credentials = credentials
+        self._docker_data = DockerData(docker, settings.prefix)
         self._written: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
         self._failures: dict[tuple[str, str], str] = {}
         self._ending: dict[str, threading.Thread] = {}
@@ -100,6 +101,11 @@ class Containers:
         updates = {each.identifier: partial(self._update_metadata, each, seen[each.identifier]) for each in known}
         self._each("metadata", updates)
         return {each.identifier: seen[each.identifier].address for each in known if seen[each.identifier].runs}
+
+    def prepare(self, image: str) -> None:
+        """Unpack the Docker data of an image in the background, before the first instance needs it."""
+        job = partial(self._docker_data.prepare, image)
+        threading.Thread(target=self._attempt, args=("image", image, job), name="prepare", daemon=True).start()
 
     def _seen(self) -> dict[str, _Pair]:
         names = self._docker.output(
@@ -135,12 +141,16 @@ class Containers:
                 "--cap-add=NET_ADMIN", "--tmpfs=/run", settings.metadata_image,
             )  # fmt: skip
             self._update_metadata(instance, _pair(instance.identifier, self._inspected([metadata_name]), settings))
+            image = instance.container_image or settings.base_image
+            volume = self._docker_data.create(image, instance.identifier)
             self._docker.output(
                 "run", "--detach", "--name", name, *labels, f"--network=container:{metadata_name}", *_SYSTEMD,
-                instance.container_image or settings.base_image, "/sbin/init",
+                f"--volume={volume}:/var/lib/docker",  # overlay2 does not work on an overlay file system
+                image, "/sbin/init",
             )  # fmt: skip
         except _ERRORS:
             self._docker.remove(name, metadata_name)
+            self._docker_data.remove(instance.identifier)
             raise
         _log.info("instance %s runs as %s", instance.identifier, name)
 
@@ -163,6 +173,7 @@ class Containers:
         if self._settings.consoles is not None:
             console.keep(self._docker, self._settings.container(identifier), self._settings.consoles, identifier)
         self._docker.remove(*pair.names)
+        self._docker_data.remove(identifier)
         _log.info("removed %s", " and ".join(pair.names))
 
     def _update_metadata(self, instance: Instance, pair: _Pair) -> None:
@@ -182,7 +193,7 @@ class Containers:
         with ThreadPoolExecutor(_PARALLEL) as pool:
             list(pool.map(lambda identifier: self._attempt(what, identifier, jobs[identifier]), sorted(jobs)))
 
-    def _attempt(self, what: str, identifier: str, job: Callable[[], None]) -> None:
+    def _attempt(self, what: str, identifier: str, job: Callable[[], object]) -> None:
         """Run a job. Log a failure once, and again when its cause changes."""
         try:
             job()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ollama_gpu.core.aws import parameter
 from ollama_gpu.core.errors import UserError
+from ollama_gpu.environment import images
 from ollama_gpu.environment.context import Context
 from ollama_gpu.local.lab import locations, names, variables_file
 from ollama_gpu.local.lab.docker import Docker
@@ -30,6 +32,8 @@ def reconcile(context: Context, docker: Docker, gateway: str) -> dict[str, str]:
             *_images(context), gateway=gateway, prefix=prefix, network=names.network(prefix), consoles=consoles
         )
         _known[key] = (view, Containers(docker, settings, Credentials(context.aws)))
+        if image := _published(context):
+            _known[key][1].prepare(image)
     view, containers = _known[key]
     return containers.reconcile(view.read())
 
@@ -42,6 +46,12 @@ def container(context: Context, identifier: str) -> str:
 def metadata_container(context: Context, identifier: str) -> str:
     """Return the name of the container that serves an instance's metadata, which `events` takes."""
     return f"{container(context, identifier)}-metadata"
+
+
+def _published(context: Context) -> str | None:
+    """Return the container image that the next launch template version uses, None for the stock image."""
+    published = parameter(context.aws, context.contract.parameter("image", context.environment.name))
+    return next((each.container for each in images.baked(context) if each.identifier == published), None)
 
 
 def _images(context: Context) -> tuple[str, str]:

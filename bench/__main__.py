@@ -1,9 +1,9 @@
-"""Benchmark the product: `python -m bench [--json] [fabric|image|serving|capacity ...]`. The default is all parts.
+"""Benchmark the product: `python -m bench [--json] [fabric|image|boot|serving|capacity ...]`. The default is all parts.
 
 The parts run one after the other, so that they do not disturb each other. `fabric` takes about ten minutes and `image`
-about 15 minutes; `serving` and `capacity` share one ENV=local and take half an hour. Times are wall-clock seconds.
-Memory is in MiB: the peak of the summed resident sets of a program's processes, sampled every 0.2 s; in the serving
-part, the resident memory at that moment.
+about 15 minutes; `boot`, `serving` and `capacity` share one ENV=local and take 40 minutes. Times are wall-clock
+seconds. Memory is in MiB: the peak of the summed resident sets of a program's processes, sampled every 0.2 s; in the
+serving part, the resident memory at that moment.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from bench import capacity, fabric, image, lab, serving
+from bench import boot, capacity, fabric, image, lab, serving
 from tests.serving.conftest import Serving
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {"fabric": fabric.figures, "image": image.figures}
-LAB_PARTS: dict[str, Callable[[Serving], dict[str, Any]]] = {"serving": serving.figures, "capacity": capacity.figures}
+LAB_PARTS: dict[str, Callable[[Serving], dict[str, Any]]] = {
+    "boot": boot.figures,
+    "serving": serving.figures,
+    "capacity": capacity.figures,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,7 +6,6 @@ OLLAMA_GPU_SERVING=running uses the ENV=local that runs from this checkout, depl
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,11 +16,10 @@ from typing import Any
 from bench.measure import say
 from ollama_gpu.environment.context import open_context
 from ollama_gpu.local.lab.docker import Docker
+from ollama_gpu.local.usual import IMAGE_BUILD
 from tests.fabric.driver import Driver, Run
 from tests.serving import conftest, fleet
 from tests.serving.conftest import DEPLOY_SECONDS, Serving
-
-PLANNED = re.compile(r"^TASK \[Say what there is to do\].*?msg: '?\S+: (?P<what>.*?)'?\n\n", re.MULTILINE | re.DOTALL)
 
 
 @contextmanager
@@ -49,14 +47,12 @@ def timed(driver: Driver) -> tuple[Run, dict[str, Any]]:
     seconds = time.monotonic() - began
     if deployed.status != 0:
         raise SystemExit(deployed.err)
-    log = (driver.work / "bake" / "local" / "bake.log").read_text(encoding="utf-8")
-    return deployed, {"seconds": round(seconds, 1), "image": planned(log)}
+    return deployed, {"seconds": round(seconds, 1), "image": "built" if built(deployed.err) else "existed"}
 
 
-def planned(log: str) -> str:
-    """The bake's own description of its work: whether the deploy already had an image."""
-    found = PLANNED.search(log)
-    return " ".join(found["what"].split()) if found else "unknown"
+def built(log: str) -> bool:
+    """Whether the deploy with these progress lines built the image."""
+    return f"{IMAGE_BUILD}: started" in log
 
 
 def _settle(serving: Serving) -> None:

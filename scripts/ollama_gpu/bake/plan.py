@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -80,6 +81,7 @@ def make(context: Context, request: Request) -> dict[str, Any]:
         "release": release,
         "collection_archive": str(archive.path) if archive else None,
         "collection_sha256": archive.sha256 if archive else None,
+        "role_variables": _fingerprints(tree, role_variables.read(where, environment) | dict(request.variables)),
         "variables_files": [str(path) for path in (_write_host_variables(context), *files)] if build else [],
         "tags": images.tags(context.contract, environment.name, release, key),
         "aws_environment": context.exports,
@@ -130,6 +132,13 @@ def _write_host_variables(context: Context) -> Path:
     make_folder(target.parent)
     target.write_text(yaml.safe_dump(variables), encoding="utf-8")
     return target
+
+
+def _fingerprints(tree: Path, variables: Mapping[str, object]) -> dict[str, str]:
+    """Return the digest of each role's variables, computed by the boot program, which compares them at each boot."""
+    program = runpy.run_path(str(tree / "roles" / "boot" / "files" / "ollama-gpu-boot"))
+    digests: dict[str, str] = program["fingerprints"](variables, program["role_names"](tree))
+    return digests
 
 
 def _files_of_play(play: Path) -> list[Path]:

@@ -124,18 +124,9 @@ def test_faults_come_from_the_newest_log_with_rows(tmp_path: Path) -> None:
 ROW = '{"fault": "gateway killed", "failed": 6}'
 
 
-BAKE = """
-TASK [Say what there is to do] *************************************************
-ok: [localhost] =>
-    msg: 'ollama-gpu-host-474d: its container image exists, the embedded AWS
-        does not know it yet'
-
-TASK [Keep it] *****************************************************************
-"""
-
-
-def test_the_bakes_log_tells_whether_an_image_existed() -> None:
-    assert lab.planned(BAKE) == "its container image exists, the embedded AWS does not know it yet"
+def test_the_deploys_log_tells_whether_it_built_the_image() -> None:
+    assert lab.built("[ 0:11] image check: started\n[ 0:14] image build: started, usually 3 min 10 s")
+    assert not lab.built("[ 0:11] image check: started\n[ 0:14] models: started")
 
 
 def test_the_clients_measure_the_first_token_and_count_refusals() -> None:

@@ -201,6 +201,10 @@ ROLE = """
   ansible.builtin.shell: echo install >> {{ folder }}/stages
   tags: [thing_install, install]
 
+- name: Write what is the same on every instance
+  ansible.builtin.shell: echo image >> {{ folder }}/stages
+  tags: [thing_configure, configure, image]
+
 - name: Configure it
   ansible.builtin.shell: echo configure >> {{ folder }}/stages
   tags: [thing_configure, configure]

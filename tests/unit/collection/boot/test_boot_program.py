@@ -20,6 +20,7 @@ from .conftest import PROGRAM, Instance, Release, wait_until
 
 pytestmark = pytest.mark.process
 
+WHOLE = ["install", "image", "configure"]
 FAILING = """
 - {name: Break it, ansible.builtin.fail: {msg: "the disk is\\nfull"}, tags: [thing_service, service]}
 """
@@ -39,7 +40,7 @@ def test_stock_instance_converges_to_the_release_and_reports_ready_once(
 ) -> None:
     digest = release.publish("one")
     assert boot(program, instance) == 0
-    assert release.stages() == ["install", "configure"]
+    assert release.stages() == WHOLE
     wait_until(lambda: instance.state() == "InService")
 
     # a later boot of the same release downloads nothing
@@ -47,26 +48,86 @@ def test_stock_instance_converges_to_the_release_and_reports_ready_once(
     known = json.loads(instance.description.read_text())
     instance.aws("s3").delete_object(Bucket=known["artifact_bucket"], Key=f"collections/{digest}.tar.gz")
     assert boot(program, instance) == 0
-    assert release.stages() == ["install", "configure", "configure"]
+    assert release.stages() == [*WHOLE, "configure"]
     assert instance.state() == "InService"
 
 
-def test_baked_image_of_the_release_skips_install_and_preflight(
-    program: ModuleType, instance: Instance, release: Release
-) -> None:
+def bake(program: ModuleType, instance: Instance, release: Release, **variables: Any) -> None:
+    """Make the host one of a baked image of this release, baked with the instance's variables and these."""
     digest = release.publish("one", put=False)  # nothing is published to download
     assert program.main(["--unpack", str(release.archive("one"))]) == 0
-    program.IMAGE.write_text(json.dumps({"collection_sha256": digest}))
+    baked = json.loads(instance.description.read_text())["variables"] | variables
+    digests = program.fingerprints(baked, program.role_names())
+    program.IMAGE.write_text(json.dumps({"collection_sha256": digest, "role_variables": digests}))
+
+
+def set_variables(instance: Instance, **variables: Any) -> None:
+    known = json.loads(instance.description.read_text())["variables"]
+    instance.change(variables=known | variables)
+
+
+def test_baked_image_of_the_release_skips_what_the_bake_has_done(
+    program: ModuleType, instance: Instance, release: Release
+) -> None:
+    bake(program, instance, release)
     assert boot(program, instance) == 0
     assert release.stages() == ["configure"]
     wait_until(lambda: instance.state() == "InService")
+
+
+def test_variable_of_a_role_that_changed_since_the_bake_runs_the_stages_of_that_role(
+    program: ModuleType, instance: Instance, release: Release
+) -> None:
+    bake(program, instance, release, thing_version="1")
+    set_variables(instance, thing_version="2")
+    assert boot(program, instance) == 0
+    assert release.stages() == WHOLE
+    program.ENDED_WELL.unlink()
+    assert boot(program, instance) == 0
+    assert release.stages() == [*WHOLE, "configure"], "the second boot has the variables of the first"
+
+
+def test_variable_of_another_role_runs_no_install_stage_of_this_role(
+    program: ModuleType, instance: Instance, release: Release
+) -> None:
+    bake(program, instance, release)
+    roles = program.COLLECTIONS / "ansible_collections" / "ollama" / "gpu" / "roles"
+    (roles / "other" / "tasks").mkdir(parents=True)
+    set_variables(instance, other_version="2")
+    assert boot(program, instance) == 0
+    assert release.stages() == ["image", "configure"]
+
+
+def test_variable_of_no_role_runs_the_full_play(program: ModuleType, instance: Instance, release: Release) -> None:
+    bake(program, instance, release)
+    set_variables(instance, mirror="https://mirror.example")
+    assert boot(program, instance) == 0
+    assert release.stages() == WHOLE
+
+
+def test_variables_that_the_fabric_sets_run_nothing_again(
+    program: ModuleType, instance: Instance, release: Release
+) -> None:
+    bake(program, instance, release, model_store_source="http://mirror.example")
+    set_variables(instance, open_webui_url="https://chat.example")
+    assert boot(program, instance) == 0
+    assert release.stages() == ["configure"]
+
+
+def test_image_without_recorded_variables_runs_the_full_play(
+    program: ModuleType, instance: Instance, release: Release
+) -> None:
+    digest = release.publish("one")
+    program.IMAGE.write_text(json.dumps({"collection_sha256": digest}))
+    assert boot(program, instance) == 0
+    assert release.stages() == WHOLE
 
 
 def test_image_of_another_release_runs_the_full_play(program: ModuleType, instance: Instance, release: Release) -> None:
     program.IMAGE.write_text(json.dumps({"collection_sha256": "0" * 64}))
     release.publish("one")
     assert boot(program, instance) == 0
-    assert release.stages() == ["install", "configure"]
+    assert release.stages() == WHOLE
 
 
 def test_full_play_runs_again_after_an_aborted_one(program: ModuleType, instance: Instance, release: Release) -> None:
@@ -76,7 +137,7 @@ def test_full_play_runs_again_after_an_aborted_one(program: ModuleType, instance
     assert boot(program, instance) == 1
     release.point_at("old", old)
     assert boot(program, instance) == 0
-    assert release.stages() == ["install", "configure"] * 3
+    assert release.stages() == [*WHOLE, *WHOLE, *WHOLE]
 
 
 def test_failed_task_is_reported_and_abandons_the_launch_once(
@@ -169,10 +230,10 @@ def test_unit_does_nothing_after_a_successful_boot(program: ModuleType, instance
     release.publish("one")
     assert boot(program, instance, "--once-a-boot") == 0
     assert boot(program, instance, "--once-a-boot") == 0
-    assert release.stages() == ["install", "configure"]
+    assert release.stages() == WHOLE
     program.ENDED_WELL.unlink()
     assert boot(program, instance, "--once-a-boot") == 0
-    assert release.stages() == ["install", "configure", "configure"]
+    assert release.stages() == [*WHOLE, "configure"]
 
 
 def test_concurrent_boots_wait_for_each_other(program: ModuleType, instance: Instance, release: Release) -> None:
@@ -186,7 +247,7 @@ def test_concurrent_boots_wait_for_each_other(program: ModuleType, instance: Ins
         assert running.is_alive()
         assert not (program.WORK / "timeline.json").exists(), "its first step ends at once"
     running.join(60)
-    assert release.stages() == ["install", "configure"]
+    assert release.stages() == WHOLE
 
 
 def test_role_can_run_prerequisites_during_a_boot(program: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:

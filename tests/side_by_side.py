@@ -7,6 +7,7 @@ printed again at the end of the run.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -30,11 +31,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ended:
-    """A tier that has ended, after ``seconds``, with its output in ``log``."""
+    """A tier that has ended, after ``seconds``, with its output in ``log``.
+
+    ``processor``: the processor seconds of its processes. What runs in containers is not in it.
+    """
 
     name: str
     outcome: Outcome
     seconds: float
+    processor: float
     log: Path
 
 
@@ -115,7 +120,8 @@ def report(rows: Sequence[Ended]) -> int:
             print(f"  {row.name:<12} not run: {outcome.not_run}")
             continue
         skipped = f", {outcome.skipped} skipped" if outcome.skipped else ""
-        print(f"  {row.name:<12} {outcome.passed} passed, {outcome.failed} failed{skipped} ({row.seconds:.0f} s)")
+        times = f"({row.seconds:.0f} s, {row.processor:.0f} s of processor)"
+        print(f"  {row.name:<12} {outcome.passed} passed, {outcome.failed} failed{skipped} {times}")
     totals = [row.outcome for row in rows]
     passed, failed = sum(each.passed for each in totals), sum(each.failed for each in totals)
     skipped = sum(each.skipped for each in totals) + sum(bool(each.not_run) for each in totals)
@@ -138,11 +144,12 @@ def _tier(turn: Turn, folder: Path, children: set[subprocess.Popen[bytes]]) -> E
         ]
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=Path.cwd())
         children.add(child)
-        child.wait()
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
         children.discard(child)
     # A tier that ended without writing an outcome has failed, whatever its exit status.
     outcome = Outcome(**json.loads(result.read_text())) if result.exists() else Outcome(failed=1)
-    return Ended(turn.name, outcome, time.monotonic() - began, log)
+    return Ended(turn.name, outcome, time.monotonic() - began, used.ru_utime + used.ru_stime, log)
 
 
 def _show(row: Ended) -> None:

@@ -108,6 +108,20 @@ run "the_stores_survive_a_zone_failure_and_have_private_subnets_and_own_security
   }
 }
 
+# Requirement 8.5
+run "a_restored_database_gets_the_fabrics_subnets_security_group_and_parameter_group" {
+  command = plan
+
+  assert {
+    condition = output.database_settings == {
+      DBParameterGroupName = aws_db_parameter_group.this.name
+      DBSubnetGroupName    = aws_db_subnet_group.this.name
+      VpcSecurityGroupIds  = jsonencode(["sg-database"])
+    }
+    error_message = "without these settings, AWS Backup restores with the default parameter group"
+  }
+}
+
 # Requirement 9.5
 run "every_store_is_encrypted_at_rest_with_the_data_key" {
   command = plan

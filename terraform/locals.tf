@@ -20,6 +20,8 @@ locals {
 
   # The batch fleet consists of spot instances only, so it does not exist without spot.
   fleets = { for key, fleet in var.fleets : key => fleet if key == "interactive" || var.spot_enabled }
+  # The vault's alarms need its name, and the vault needs the topic of the alarms.
+  backup_vault_name = "${local.name}-vault"
   # Fleet and alarms both need the name of the group. Passing it from one module to the other would create a cycle.
   group_names = { for key in keys(local.fleets) : key => "${local.name}-${key}" }
 

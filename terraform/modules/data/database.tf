@@ -43,6 +43,11 @@ resource "aws_db_parameter_group" "this" {
     value = "1000" # milliseconds
   }
   parameter {
+    # A slow statement is logged with its parameters by default, which are chats and documents. 0: without them.
+    name  = "log_parameter_max_length"
+    value = "0"
+  }
+  parameter {
     # Trap: this also logs `create role ... password '...'`. To set a password, send PostgreSQL its SCRAM verifier.
     name  = "log_statement"
     value = "ddl"
@@ -88,9 +93,8 @@ resource "aws_db_instance" "this" {
   copy_tags_to_snapshot    = true
   delete_automated_backups = !var.settings.deletion_protection
 
-  deletion_protection       = var.settings.deletion_protection
-  skip_final_snapshot       = !var.settings.deletion_protection
-  final_snapshot_identifier = "${local.database_id}-final" # stable, so that a restore can find it
+  deletion_protection = var.settings.deletion_protection
+  skip_final_snapshot = true # while it is protected, RDS refuses its deletion; without protection, its data is not worth keeping
 
   enabled_cloudwatch_logs_exports       = keys(aws_cloudwatch_log_group.database)
   monitoring_interval                   = 60

@@ -32,6 +32,15 @@ locals {
     variables    = merge(var.instance.variables, { for name, value in { open_webui_sign_on = var.sign_on } : name => value if value != null })
   }
 
+  # Null for a class that is not in the table.
+  database_connections = try(yamldecode(file("${path.module}/database_classes.yaml"))[var.data.database_instance_class], null)
+
+  # The storage alarm fires below half of the free space at which RDS enlarges the volume (10 %), so only if that has failed.
+  alarms = merge(var.alarms, {
+    database_connections      = coalesce(var.alarms.database_connections, try(floor(0.8 * local.database_connections), null), 800)
+    database_free_storage_gib = coalesce(var.alarms.database_free_storage_gib, var.data.database_storage_gib / 20)
+  })
+
   image_id = var.image_id != null ? var.image_id : nonsensitive(data.aws_ssm_parameter.image[0].value)
 }
 

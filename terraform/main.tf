@@ -113,7 +113,7 @@ module "observability" {
   log_groups        = { for key, name in local.log_groups : key => name if contains(["instance", "gateway", "events"], key) }
   name              = local.name
   region            = var.region
-  settings          = var.alarms
+  settings          = local.alarms
   target_groups     = module.edge.target_groups
 }
 

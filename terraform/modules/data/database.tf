@@ -12,9 +12,8 @@ resource "aws_db_subnet_group" "this" {
   subnet_ids  = var.subnet_ids
 }
 
-# max_connections keeps RDS's formula, memory / 9531392: about 3,400 on the default db.r6g.xlarge (32 GiB). Open WebUI uses up to
-# 5 + 10 connections per process: 600 for 40 processes, and 1,200 while an instance refresh runs old and new instances in
-# parallel. The formula follows the instance class; a fixed number would exceed the memory of a small class.
+# max_connections keeps RDS's formula, which follows the memory of the instance class; a fixed number would exceed the memory of a
+# small class. database_classes.yaml of the root module has the result by class. Preflight compares it with what the instances open.
 resource "aws_db_parameter_group" "this" {
   name        = "${local.database_id}-postgres${local.postgres_line}"
   description = "Only TLS, and slow or structural statements logged"

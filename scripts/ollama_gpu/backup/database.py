@@ -88,14 +88,26 @@ def replace_server(aws: Aws, name: str, restored: str, moment: str) -> str | Non
 
 
 def delete_restore_copies(aws: Aws, name: str) -> None:
-    """Delete the instances that restores created or replaced, with their data. Part of destroying an environment."""
+    """Delete the instances that restores created or replaced, with their data and logs.
+
+    Part of destroying an environment. RDS keeps the logs of an instance under the name that it had.
+    """
     rds = aws.client("rds")
+    copies = (f"{name}-replaced-", f"{name}-restored-")
     found = [each["DBInstanceIdentifier"] for page in rds.get_paginator("describe_db_instances").paginate()
              for each in page["DBInstances"]]  # fmt: skip
     for each in found:
-        if each.startswith((f"{name}-replaced-", f"{name}-restored-")):
+        if each.startswith(copies):
             delete(aws, each)
             note(f"database: deleted {each}, which remained from a restore")
+    logs = aws.client("logs")
+    for prefix in copies:
+        for page in logs.get_paginator("describe_log_groups").paginate(
+            logGroupNamePrefix=f"/aws/rds/instance/{prefix}"
+        ):
+            for group in page["logGroups"]:
+                logs.delete_log_group(logGroupName=group["logGroupName"])
+                note(f"database: deleted the log group {group['logGroupName']}")
 
 
 def delete(aws: Aws, name: str) -> None:

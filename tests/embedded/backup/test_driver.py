@@ -140,8 +140,13 @@ def test_restored_database_takes_name_and_old_one_is_kept(
     assert new["Endpoint"] == before["Endpoint"]
     assert (new["MultiAZ"], new["DeletionProtection"]) == (True, True)
     assert new["MasterUserSecret"]["KmsKeyId"] == protected.key
+    logs = client("logs")
+    for server in after:
+        logs.create_log_group(logGroupName=f"/aws/rds/instance/{server}/postgresql")
     database.delete_restore_copies(context.aws, f"{name}-database")
     assert set(servers()) == {f"{name}-database"}
+    [kept] = logs.describe_log_groups(logGroupNamePrefix=f"/aws/rds/instance/{name}")["logGroups"]
+    assert kept["logGroupName"] == f"/aws/rds/instance/{name}-database/postgresql"
 
 
 def test_restored_database_has_parameter_group_of_fabric(

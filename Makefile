@@ -73,8 +73,8 @@ models: setup ## list or change the served models (ADD=, REMOVE=, PIN=NAME[@DIGE
 backup: setup ## back up now (LIST=1: list recovery points; ONLY=part)
 	@$(OLLAMA_GPU) backup $(if $(filter-out 0,$(LIST)),list,now $(foreach part,$(ONLY),--only $(part))) --env $(ENV) $(JSON_FLAG)
 
-restore: setup ## restore from a backup (POINT=id from the list, ONLY="database uploads")
-	@$(OLLAMA_GPU) restore --env $(ENV) $(if $(POINT),--point $(POINT)) $(foreach part,$(ONLY),--only $(part)) $(JSON_FLAG) $(YES_FLAGS)
+restore: setup ## restore from a backup (POINT=id from the list or TIME=2026-01-31T14:05:00Z, ONLY="database uploads")
+	@$(OLLAMA_GPU) restore --env $(ENV) $(if $(POINT),--point $(POINT)) $(if $(TIME),--time $(TIME)) $(foreach part,$(ONLY),--only $(part)) $(JSON_FLAG) $(YES_FLAGS)
 
 drill: setup ## delete the data for real, restore them, and compare their content
 	@$(OLLAMA_GPU) drill --env $(ENV) $(JSON_FLAG) $(YES_FLAGS)

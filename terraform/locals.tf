@@ -20,6 +20,8 @@ locals {
 
   # The batch fleet consists of spot instances only, so it does not exist without spot.
   fleets = { for key, fleet in var.fleets : key => fleet if key == "interactive" || var.spot_enabled }
+  # The vault's alarms need its name, and the vault needs the topic of the alarms.
+  backup_vault_name = "${local.name}-vault"
   # Fleet and alarms both need the name of the group. Passing it from one module to the other would create a cycle.
   group_names = { for key in keys(local.fleets) : key => "${local.name}-${key}" }
 
@@ -29,6 +31,15 @@ locals {
     endpoint_url = var.instance.endpoint_url
     variables    = merge(var.instance.variables, { for name, value in { open_webui_sign_on = var.sign_on } : name => value if value != null })
   }
+
+  # Null for a class that is not in the table.
+  database_connections = try(yamldecode(file("${path.module}/database_classes.yaml"))[var.data.database_instance_class], null)
+
+  # The storage alarm fires below half of the free space at which RDS enlarges the volume (10 %), so only if that has failed.
+  alarms = merge(var.alarms, {
+    database_connections      = coalesce(var.alarms.database_connections, try(floor(0.8 * local.database_connections), null), 800)
+    database_free_storage_gib = coalesce(var.alarms.database_free_storage_gib, var.data.database_storage_gib / 20)
+  })
 
   image_id = var.image_id != null ? var.image_id : nonsensitive(data.aws_ssm_parameter.image[0].value)
 }

@@ -87,6 +87,7 @@ module "backup" {
   source = "./modules/backup"
 
   copy_vault_arn           = var.data.backup_copy_vault_arn
+  database_settings        = module.data.database_settings
   force_destroy            = !var.data.deletion_protection
   kms_key_arn              = module.data.key_arns.data
   name                     = local.name
@@ -96,12 +97,13 @@ module "backup" {
   retention_days           = var.data.backup_retention_days
   snapshot_only_arns       = [local.artifact_bucket_arn]
   topic_arn                = module.observability.topic_arn
+  vault_name               = local.backup_vault_name
 }
 
 module "observability" {
   source = "./modules/observability"
 
-  backup_vault_name = "${local.name}-vault"
+  backup_vault_name = local.backup_vault_name
   contract          = local.contract
   data              = module.data.identifiers
   environment       = var.environment
@@ -111,7 +113,7 @@ module "observability" {
   log_groups        = { for key, name in local.log_groups : key => name if contains(["instance", "gateway", "events"], key) }
   name              = local.name
   region            = var.region
-  settings          = var.alarms
+  settings          = local.alarms
   target_groups     = module.edge.target_groups
 }
 

@@ -4,9 +4,10 @@ output "artifact_bucket" {
 }
 
 output "backup" {
-  description = "Vault, plans, and roles of AWS Backup, and the ARN of each protected resource: database, files (EFS), models (the artifact bucket), uploads."
+  description = "Vault, plans, and roles of AWS Backup, the settings of a restored database, and the ARN of each protected resource: database, files (EFS), models (the artifact bucket), uploads."
   value = {
     backup_role_arn           = module.backup.role_arns.backup
+    database_settings         = module.data.database_settings
     plan_id                   = module.backup.plan_id
     resources                 = merge(module.data.backup_resource_arns, { models = local.artifact_bucket_arn })
     restore_role_arn          = module.backup.role_arns.restore

@@ -10,8 +10,8 @@ variable "alarms" {
     gpu_temperature_celsius         = optional(number, 85)       # T4 and A10G throttle at about 88
     gpu_utilization_percent         = optional(number, 95)       # average over the fleet's GPUs, for 15 minutes
     monthly_budget_usd              = optional(number)           # null: no budget is created
-    database_connections            = optional(number, 800)      # open connections
-    database_free_storage_gib       = optional(number, 20)       # the alarm fires below this
+    database_connections            = optional(number)           # open connections; null: 80 % of what the class takes (800 if unknown)
+    database_free_storage_gib       = optional(number)           # the alarm fires below this; null: 5 % of data.database_storage_gib
     notification_requires_composite = optional(bool, false)      # true: the user-facing alarms notify only through the composite alarm
   })
   default  = {}

@@ -38,6 +38,5 @@ data = {
 }
 
 alarms = {
-  emails               = ["ops@example.org"] # replace with your own
-  database_connections = 2500                # 14 instances x 16 processes x 10 connections at most; db.r6g.xlarge allows 3600
+  emails = ["ops@example.org"] # replace with your own
 }

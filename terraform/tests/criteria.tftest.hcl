@@ -83,6 +83,32 @@ variables {
   }
 }
 
+# Requirement 5.4
+run "the_database_alarms_follow_the_class_and_the_size_of_the_database" {
+  command = plan
+
+  variables {
+    data = { database_instance_class = "db.t4g.medium", database_storage_gib = 20 }
+  }
+  assert {
+    condition     = local.alarms.database_connections == 324 && local.alarms.database_free_storage_gib == 1
+    error_message = "an alarm on 20 GiB of free storage would fire for ever on a volume of 20 GiB, and 800 connections are never reached on a small class"
+  }
+}
+
+run "a_threshold_that_is_set_and_a_class_that_is_not_known_are_accepted" {
+  command = plan
+
+  variables {
+    alarms = { database_free_storage_gib = 7 }
+    data   = { database_instance_class = "db.x2g.large" }
+  }
+  assert {
+    condition     = local.alarms.database_connections == 800 && local.alarms.database_free_storage_gib == 7
+    error_message = "a set threshold counts, and an unknown class has a default"
+  }
+}
+
 # Requirement 1.1, 2.2, 8.1, 10.1
 run "one_plan_creates_the_whole_fabric_in_three_zones_with_gpu_types_and_the_published_image" {
   command = plan

@@ -10,7 +10,7 @@ FREE = {
     *("aws_acm_certificate", "aws_acm_certificate_validation", "aws_route53_record"),
     *("aws_autoscaling_lifecycle_hook", "aws_autoscaling_schedule", "aws_launch_template"),
     *("aws_backup_plan", "aws_backup_restore_testing_plan", "aws_backup_selection", "aws_backup_vault"),
-    *("aws_backup_vault_notifications", "aws_backup_vault_policy"),
+    *("aws_backup_vault_lock_configuration", "aws_backup_vault_notifications", "aws_backup_vault_policy"),
     "aws_budgets_budget",  # AWS charges only budgets with actions; this one sends e-mails
     *("aws_cloudwatch_event_rule", "aws_cloudwatch_event_target", "aws_cloudwatch_log_resource_policy"),
     *("aws_cloudwatch_query_definition", "aws_sns_topic", "aws_sns_topic_policy", "aws_sns_topic_subscription"),

@@ -38,11 +38,13 @@ def restore_state(backup: Any, job: str) -> State:
     return State(found["Status"], found.get("PercentDone", ""), found.get("StatusMessage", ""))
 
 
-def follow(stage: str, running: Mapping[str, Callable[[], State]], view: ProgressView, seconds: float) -> None:
-    """Return when every job has completed. ``running`` maps the part of a job to a function that reads its state.
+def follow(
+    stage: str, running: Mapping[str, Callable[[], State]], view: ProgressView, seconds: float
+) -> dict[str, str]:
+    """Return when every job has ended: AWS's reason for each part whose job failed.
 
-    Raises UserError after all have ended if some failed, with AWS's reasons, or after ``seconds``. The jobs continue
-    in AWS if this command ends early.
+    ``running`` maps the part of a job to a function that reads its state. Raises UserError after ``seconds``. The jobs
+    continue in AWS if this command ends early.
     """
     deadline, reported, outcome = time.monotonic() + seconds, "", "failed"
     view.started(stage)
@@ -62,11 +64,15 @@ def follow(stage: str, running: Mapping[str, Callable[[], State]], view: Progres
                 )
             view.tick()
             time.sleep(EVERY_SECONDS)
-        failed = [f"{part}: {state.message or state}" for part, state in states.items() if state.state != COMPLETED]
-        if failed:
-            raise UserError(
-                f"The {stage} failed: {'; '.join(failed)}.", "Fix the cause, then try again. Completed jobs are kept."
-            )
-        outcome = "done"
+        failed = {part: state.message or str(state) for part, state in states.items() if state.state != COMPLETED}
+        outcome = "failed" if failed else "done"
+        return failed
     finally:
         view.finished(outcome)
+
+
+def require_completed(stage: str, failed: Mapping[str, str]) -> None:
+    """Raise UserError if `follow` returned a failed job."""
+    if failed:
+        reasons = "; ".join(f"{part}: {reason.rstrip('.')}" for part, reason in failed.items())
+        raise UserError(f"The {stage} failed: {reasons}.", "Fix the cause, then try again. Completed jobs are kept.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_gpu.core.errors import UserError
@@ -16,7 +16,8 @@ RESTORABLE = ("database", "uploads", "models", CONFIGURATION)
 class Protected:
     """The protected resources: ARNs by part, which are database, uploads, models (artifact bucket) and files (EFS).
 
-    ``key`` is the KMS key of the data stores and their secrets.
+    ``key`` is the KMS key of the data stores and their secrets. ``database_settings`` are parameters of a restored
+    database by their names in AWS Backup. They are empty if the last apply predates them.
     """
 
     vault: str
@@ -24,6 +25,7 @@ class Protected:
     restore_role: str
     key: str
     resources: dict[str, str]
+    database_settings: dict[str, str] = field(default_factory=dict)
 
     def part(self, arn: str) -> str | None:
         """Return the part of a resource, None if the resource is not this environment's."""
@@ -35,7 +37,8 @@ def from_outputs(outputs: dict[str, Any], environment: str) -> Protected:
     try:
         backup = outputs["backup"]
         roles = backup["backup_role_arn"], backup["restore_role_arn"]
-        return Protected(backup["vault_name"], *roles, outputs["key_arns"]["data"], backup["resources"])
+        settings = backup.get("database_settings") or {}
+        return Protected(backup["vault_name"], *roles, outputs["key_arns"]["data"], backup["resources"], settings)
     except KeyError as error:
         raise UserError(
             f"Terraform's outputs of ENV={environment} do not list the resources to back up.",

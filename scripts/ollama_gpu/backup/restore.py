@@ -34,9 +34,13 @@ _EFFECTS = {
 
 @dataclass(frozen=True)
 class Restored:
-    """A completed restore. ``replaced`` is the new name of the old database, ``seconds`` the total duration."""
+    """A completed restore. ``replaced`` is the new name of the old database, ``seconds`` the total duration.
+
+    ``failed`` has AWS's reason for each part that was not restored, although the database was.
+    """
 
     points: dict[str, str]
+    failed: dict[str, str]
     replaced: str | None
     seconds: float
 
@@ -47,34 +51,44 @@ class Restored:
 def require_approval(context: Context, chosen: Mapping[str, Point], approval: Approval) -> None:
     """Show what will be restored, and ask for approval. Raises UserError without approval."""
     for part, point in chosen.items():
-        note(f"restore: {point.id} of {point.created:%Y-%m-%d %H:%M:%S} UTC {_EFFECTS[part]}")
+        moment = point.time or point.created
+        note(f"restore: {point.id} of {moment:%Y-%m-%d %H:%M:%S} UTC {_EFFECTS[part]}")
     approval.agree(context.environment, f"{', '.join(chosen)} of {context.environment.name}")
 
 
 def restore(context: Context, protected: Protected, chosen: Mapping[str, Point], view: ProgressView) -> Restored:
     """Restore each part from its point. Restored data is in use when this returns. Call `update_state` afterwards.
 
-    Raises UserError with AWS's reasons if a job fails. In that case no database was renamed and nothing configured.
+    A bucket that could not be restored does not hold up the database: see `Restored.failed` and `require_complete`.
+    Raises UserError with AWS's reasons if the database's job fails, or any job of a restore without a database. In that
+    case no database was renamed and nothing configured.
     """
     start, moment = time.monotonic(), datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
     backup = context.aws.client("backup")
     server = database.name_of(protected.resources["database"])
     restored = database.restored_name(server, moment)
-    started = {}
+    started: dict[str, str] = {}
+    failed: dict[str, str] = {}
     for part, point in chosen.items():
         if part == CONFIGURATION:
             continue
         if part == "database":
-            metadata = database.restore_metadata(backup, protected.vault, point.arn, restored)
+            metadata = database.restore_metadata(
+                backup, protected.vault, point.arn, restored, protected.database_settings
+            )
         else:
             metadata = _bucket_metadata(protected.resources[part])
+        if point.time:
+            metadata["RestoreTime"] = f"{point.time:%Y-%m-%dT%H:%M:%SZ}"
         job = backup.start_restore_job(
             RecoveryPointArn=point.arn, IamRoleArn=protected.restore_role, Metadata=metadata
         )  # fmt: skip
         started[part] = job["RestoreJobId"]
     if started:
         states = {part: partial(jobs.restore_state, backup, job) for part, job in started.items()}
-        jobs.follow("restore", states, view, SECONDS)
+        failed = jobs.follow("restore", states, view, SECONDS)
+    if "database" in failed or "database" not in started:
+        jobs.require_completed("restore", failed)
     if CONFIGURATION in chosen:
         record = next(each for each in points.records(context) if each.id == chosen[CONFIGURATION].id)
         configuration.restore(context, record)
@@ -85,14 +99,36 @@ def restore(context: Context, protected: Protected, chosen: Mapping[str, Point],
         note(f"database: {server} is restored from {chosen['database'].id}")
     if replaced:
         note(f"database: the old instance is now {replaced} and still incurs its cost. To delete it:")
-        note(f"  aws rds delete-db-instance --db-instance-identifier {replaced} --skip-final-snapshot")
+        for command in database.deletion_commands(replaced, context.environment.region):
+            note(f"  {command}")
     seconds = round(time.monotonic() - start, 1)
-    return Restored({part: point.id for part, point in chosen.items()}, replaced, seconds)
+    completed = {part: point.id for part, point in chosen.items() if part not in failed}
+    return Restored(completed, failed, replaced, seconds)
+
+
+def require_complete(context: Context, restored: Restored) -> None:
+    """Raise UserError if a part was not restored, after everything else is done."""
+    if restored.failed:
+        reasons = "; ".join(f"{part}: {reason.rstrip('.')}" for part, reason in restored.failed.items())
+        only = " ".join(restored.failed)
+        raise UserError(
+            f"The database is restored, but not everything else. {reasons}.",
+            "Fix the cause, then restore the rest with the same POINT or TIME: "
+            f'make restore ENV={context.environment.name} ONLY="{only}"',
+        )
 
 
 def _bucket_metadata(arn: str) -> dict[str, str]:
-    """Restore into the same bucket, where AWS Backup leaves existing objects unchanged."""
-    return {"DestinationBucketName": arn.split(":")[-1], "NewBucket": "false", "CreationToken": str(uuid.uuid4())}
+    """Restore into the same bucket, where AWS Backup leaves existing objects unchanged.
+
+    Without ACLs: the fabric's buckets disable them, and a restore of ACLs into such a bucket fails.
+    """
+    return {
+        "DestinationBucketName": arn.split(":")[-1],
+        "NewBucket": "false",
+        "CreationToken": str(uuid.uuid4()),
+        "RestoreACLs": "false",
+    }
 
 
 def update_state(context: Context, protected: Protected, approval: Approval, view: ProgressView) -> None:

@@ -56,7 +56,7 @@ def take(context: Context, protected: Protected, view: ProgressView, only: Colle
     }
     if started:
         states = {part: partial(jobs.backup_state, backup, job) for part, job in started.items()}
-        jobs.follow("backup", states, view, SECONDS)
+        jobs.require_completed("backup", jobs.follow("backup", states, view, SECONDS))
     arns = {part: backup.describe_backup_job(BackupJobId=job)["RecoveryPointArn"] for part, job in started.items()}
     configuration.save(context, identifier, created, arns)
     return Taken(identifier, round(time.monotonic() - start, 1), arns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,6 +56,14 @@ def restore(
         str | None,
         typer.Option("--point", help="A backup or point from `backup list`. Default: the newest points."),
     ] = None,
+    time: Annotated[
+        datetime | None,
+        typer.Option(
+            "--time",
+            formats=["%Y-%m-%dT%H:%M:%S%z"],
+            help="Restore database and uploads as they were at this time, such as 2026-01-31T14:05:00Z.",
+        ),
+    ] = None,
     only: Only = None,
     settle: Annotated[
         bool,
@@ -67,6 +76,7 @@ def restore(
     """Restore from a backup: database, missing files, configuration."""
     from ollama_gpu.backup import points
     from ollama_gpu.backup import restore as steps
+    from ollama_gpu.core.errors import UserError
     from ollama_gpu.fabric.approval import Approval
 
     context, protected = _open(env)
@@ -74,13 +84,18 @@ def restore(
     if settle:
         steps.update_state(context, protected, approval, _view())
         return
-    found = points.read(context, protected, points.records(context))
-    chosen = points.choose(found, point, only or ())
+    if time and point:
+        raise UserError("--time and --point exclude each other.", "Leave out one of them.", 2)
+    if time:
+        chosen = points.at(context, protected, time, only or ())
+    else:
+        chosen = points.choose(points.read(context, protected, points.records(context)), point, only or ())
     steps.require_approval(context, chosen, approval)
     restored = steps.restore(context, protected, chosen, _view())
     if "database" in restored.points:
         steps.update_state(context, protected, approval, _view())
     _print(f"ENV={env}: restored", restored.as_dict(), json)
+    steps.require_complete(context, restored)
 
 
 def drill(env: Env = "local", yes: Yes = False, confirm: Confirm = None, json: Json = False) -> None:

@@ -58,6 +58,7 @@ class Fleet(_DriverVariables):
 
 class Data(_DriverVariables):
     backup_retention_days: int
+    database_instance_class: str
     deletion_protection: bool
 
 

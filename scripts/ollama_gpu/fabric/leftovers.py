@@ -1,7 +1,8 @@
 """Find the resources that an environment still has in AWS, by listing them in AWS instead of in Terraform's state.
 
 A resource belongs to the environment if its name or ARN contains `<project>-<env>` or `<project>/<env>`, or if its
-tags match. KMS keys that are pending deletion do not count: AWS deletes keys only after a waiting period.
+tags match. KMS keys that are pending deletion do not count: AWS deletes keys only after a waiting period. The database
+of a restore test has a random name. It is the environment's if it is in the environment's subnets.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from ollama_gpu.core.aws import Aws
+from botocore.exceptions import ClientError
+
+from ollama_gpu.core.aws import Aws, code_of
+from ollama_gpu.core.console import note
 from ollama_gpu.environment.context import Context
 
 
@@ -20,6 +24,11 @@ def find(context: Context) -> list[str]:
     named = [*_named(context.aws), *_budgets(context.aws)]
     others = environments_in((identifier for _, identifier in named), project)
     found = {pair for pair in named if belongs(pair[1], context.environment.name, project, others)}
+    found.update(
+        ("restore test", name)
+        for name, subnets in _restore_tests(context.aws)
+        if belongs(subnets, context.environment.name, project, others)
+    )
     found.update(_tagged(context.contract.identifying_tags(context.environment.name), context.aws))
     return sorted(f"{kind} {identifier}" for kind, identifier in found)
 
@@ -62,6 +71,13 @@ def _budgets(aws: Aws) -> Iterator[tuple[str, str]]:
         yield "budget", str(item["BudgetName"])
 
 
+def _restore_tests(aws: Aws) -> Iterator[tuple[str, str]]:
+    """The databases of AWS Backup's restore tests, and their subnet groups. AWS deletes them hours after the test."""
+    for item in _items(aws, "rds", "describe_db_instances", "DBInstances"):
+        if item["DBInstanceIdentifier"].startswith(_RESTORE_TEST):
+            yield item["DBInstanceIdentifier"], str(item.get("DBSubnetGroup", {}).get("DBSubnetGroupName", ""))
+
+
 def _tagged(tags: Mapping[str, str], aws: Aws) -> Iterator[tuple[str, str]]:
     """Resources whose name is an ID or a domain, found by their tags.
 
@@ -72,19 +88,32 @@ def _tagged(tags: Mapping[str, str], aws: Aws) -> Iterator[tuple[str, str]]:
         for item in _items(aws, "ec2", operation, key, Filters=filters):
             if live(item):
                 yield kind, str(item[field])
-    kms = aws.client("kms")
-    for item in _items(aws, "kms", "list_keys", "Keys"):
-        metadata = kms.describe_key(KeyId=item["KeyId"])["KeyMetadata"]
-        if metadata["KeyManager"] != "CUSTOMER" or metadata["KeyState"] == "PendingDeletion":
-            continue
-        theirs = kms.list_resource_tags(KeyId=item["KeyId"])["Tags"]
-        if tags.items() <= {tag["TagKey"]: tag["TagValue"] for tag in theirs}.items():
-            yield "KMS key", item["KeyId"]
+    yield from _keys(tags, aws)
     acm = aws.client("acm")
     for item in _items(aws, "acm", "list_certificates", "CertificateSummaryList"):
         theirs = acm.list_tags_for_certificate(CertificateArn=item["CertificateArn"])["Tags"]
         if tags.items() <= {tag["Key"]: tag.get("Value") for tag in theirs}.items():
             yield "certificate", item["CertificateArn"]
+
+
+def _keys(tags: Mapping[str, str], aws: Aws) -> Iterator[tuple[str, str]]:
+    """Customer managed keys with the tags. A key whose policy does not delegate to IAM cannot be read by others."""
+    kms, unreadable = aws.client("kms"), []
+    for item in _items(aws, "kms", "list_keys", "Keys"):
+        try:
+            metadata = kms.describe_key(KeyId=item["KeyId"])["KeyMetadata"]
+            if metadata["KeyManager"] != "CUSTOMER" or metadata["KeyState"] == "PendingDeletion":
+                continue
+            theirs = kms.list_resource_tags(KeyId=item["KeyId"])["Tags"]
+        except ClientError as error:
+            if code_of(error) not in ("AccessDenied", "AccessDeniedException"):
+                raise
+            unreadable.append(item["KeyId"])
+            continue
+        if tags.items() <= {tag["TagKey"]: tag["TagValue"] for tag in theirs}.items():
+            yield "KMS key", item["KeyId"]
+    if unreadable:
+        note(f"leftovers: not allowed to read these KMS keys, so they are left out: {', '.join(unreadable)}")
 
 
 def _items(aws: Aws, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
@@ -106,6 +135,9 @@ def _reach(page: dict[str, Any], key: str) -> Iterator[Any]:
             yield item
 
 
+_RESTORE_TEST = "awsbackup-restore-test"
+"""The beginning of the name of every resource that a restore test makes."""
+
 _NAMED = (
     ("Auto Scaling group", "autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", "AutoScalingGroupName"),
     ("load balancer", "elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerArn"),
@@ -116,6 +148,7 @@ _NAMED = (
     ("database subnet group", "rds", "describe_db_subnet_groups", "DBSubnetGroups", "DBSubnetGroupName"),
     ("database parameter group", "rds", "describe_db_parameter_groups", "DBParameterGroups", "DBParameterGroupName"),
     ("cache", "elasticache", "describe_replication_groups", "ReplicationGroups", "ReplicationGroupId"),
+    ("cache snapshot", "elasticache", "describe_snapshots", "Snapshots", "SnapshotName"),
     ("cache cluster", "elasticache", "describe_cache_clusters", "CacheClusters", "CacheClusterId"),
     ("cache subnet group", "elasticache", "describe_cache_subnet_groups", "CacheSubnetGroups", "CacheSubnetGroupName"),
     (

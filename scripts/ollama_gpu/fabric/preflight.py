@@ -23,6 +23,7 @@ from ollama_gpu.environment.settings import Environment, Fleet
 from ollama_gpu.models import embedding, memory
 from ollama_gpu.models import model_set as models
 from ollama_gpu.models import serving as serving_settings
+from ollama_gpu.planning import database as connections
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def run(context: Context) -> list[Check]:
         lambda: state(context),
         lambda: zones(context),
         lambda: quotas(context),
+        lambda: [database(context)],
         lambda: [certificate(context)],
         lambda: [image(context)],
         lambda: [] if context.environment.embedded else [model_set(context)],  # the lab supplies a model set
@@ -233,6 +235,30 @@ def vcpus_needed(environment: Environment, quota: Quota, vcpus: dict[str, int]) 
 
 def _spot_share(fleet: Fleet) -> int:
     return math.floor(max(0, fleet.max_size - fleet.on_demand_base) * fleet.spot_percentage / 100)
+
+
+def database(context: Context) -> Check:
+    """Compare the connections that the instances open at most with those that the database takes."""
+    instance_class = context.environment.variables.data.database_instance_class
+    needed = connections.needed(context.paths, context.environment)
+    limit = connections.limit(context.paths, instance_class)
+    if limit is None:
+        return Check(
+            "database",
+            "warning",
+            f"the connections that {instance_class} takes are not known; the instances open up to {needed}",
+            "Set alarms.database_connections below the class's max_connections, which must exceed the need.",
+        )
+    seen = f"{instance_class} takes {limit} connections or more; the instances open up to {needed} in a rollout"
+    if needed <= limit:
+        return Check("database", "ok", seen)
+    return Check(
+        "database",
+        "warning",  # no more: the pools are rarely full, and a rollback must not wait for a larger database
+        seen,
+        "Set a larger data.database_instance_class, or fewer open_webui_processes in "
+        f"inventories/{context.environment.name}/group_vars/all.yml.",
+    )
 
 
 def certificate(context: Context) -> Check:

@@ -56,8 +56,7 @@ def of(
         queue_limit=_number(given, "gateway_queue_limit"),
         queue_seconds=_number(given, "gateway_queue_seconds"),
         processes=_number(given, "_open_webui_processes"),
-        connections_per_process=_number(given, "open_webui_database_pool_size")
-        + _number(given, "open_webui_database_pool_overflow"),
+        connections_per_process=_number(given, "_open_webui_database_connections"),
     )
 
 

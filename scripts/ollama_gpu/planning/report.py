@@ -127,8 +127,7 @@ def plan_rows(scenario: Scenario, plan: Plan) -> Rows:
         (
             "database",
             f"{plan.connections} connections",
-            f"at most {host.connections_per_process} per process; the alarm fires at "
-            f"{scenario.values['alarms']['database_connections']:.0f}",
+            f"at most {host.connections_per_process} per process, on these instances",
         ),
         (
             "price",

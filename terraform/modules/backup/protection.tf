@@ -14,6 +14,7 @@ resource "terraform_data" "deletion_protection" {
     aws_backup_restore_testing_selection.this,
     aws_backup_selection.continuous,
     aws_backup_selection.daily,
+    aws_backup_vault_lock_configuration.this,
     aws_backup_vault_notifications.this,
     aws_backup_vault_policy.this,
   ]

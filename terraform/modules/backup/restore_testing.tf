@@ -1,3 +1,19 @@
+locals {
+  # Without these, AWS infers the account's default VPC, security group, and keys: a test fails where they do not exist, and
+  # otherwise puts a copy of the users' data into them. Names: AWS Backup Developer Guide, "Restore testing inferred metadata".
+  restore_test_overrides = {
+    EFS = { kmsKeyId = var.kms_key_arn }
+    RDS = {
+      dbParameterGroupName = var.database_settings.DBParameterGroupName
+      dbSubnetGroupName    = var.database_settings.DBSubnetGroupName
+      multiAz              = "false" # a standby would double the price of the test
+      publiclyAccessible   = "false"
+      vpcSecurityGroupIds  = var.database_settings.VpcSecurityGroupIds
+    }
+    S3 = { encryptionType = "SSE-KMS", kmsKey = var.kms_key_arn }
+  }
+}
+
 # A backup is only proven by a restore. AWS restores the newest backup of each type under a new name, keeps it for the window,
 # reports the outcome (an alarm watches NumberOfRestoreJobsFailed), and deletes it.
 
@@ -17,14 +33,15 @@ resource "aws_backup_restore_testing_plan" "this" {
 }
 
 resource "aws_backup_restore_testing_selection" "this" {
-  for_each = var.restore_testing ? toset(["EFS", "RDS", "S3"]) : []
+  for_each = var.restore_testing ? local.restore_test_overrides : {}
 
-  name                      = each.key
-  restore_testing_plan_name = aws_backup_restore_testing_plan.this[0].name
-  iam_role_arn              = aws_iam_role.restore.arn
-  protected_resource_type   = each.key
-  protected_resource_arns   = ["*"] # of this type in the plan's vault, which holds no other resources
-  validation_window_hours   = 4     # time to inspect the restored resource, which costs as much as the original during that time
+  name                       = each.key
+  restore_testing_plan_name  = aws_backup_restore_testing_plan.this[0].name
+  iam_role_arn               = aws_iam_role.restore.arn
+  protected_resource_type    = each.key
+  protected_resource_arns    = ["*"] # of this type in the plan's vault, which holds no other resources
+  restore_metadata_overrides = each.value
+  validation_window_hours    = 4 # time to inspect the restored resource, which costs as much as the original during that time
 
   depends_on = [aws_iam_role_policy_attachment.this]
 }

@@ -4,6 +4,16 @@ variable "copy_vault_arn" {
   default     = null
 }
 
+variable "database_settings" {
+  description = "Parameter group, subnet group, and security groups (as a JSON list) of a restored database, by the names of AWS Backup's restore metadata."
+  type = object({
+    DBParameterGroupName = string
+    DBSubnetGroupName    = string
+    VpcSecurityGroupIds  = string
+  })
+  nullable = false
+}
+
 variable "force_destroy" {
   description = "Allow the vault to be destroyed with the backups in it. Only for environments without data worth keeping."
   type        = bool
@@ -55,6 +65,12 @@ variable "snapshot_only_arns" {
 
 variable "topic_arn" {
   description = "ARN of the SNS topic for failures that AWS Backup has no metric for."
+  type        = string
+  nullable    = false
+}
+
+variable "vault_name" {
+  description = "Name of the vault."
   type        = string
   nullable    = false
 }

@@ -1,5 +1,5 @@
 resource "aws_backup_vault" "this" {
-  name          = "${var.name}-vault"
+  name          = var.vault_name
   force_destroy = var.force_destroy
   kms_key_arn   = var.kms_key_arn
 }
@@ -42,6 +42,16 @@ resource "aws_backup_vault_policy" "this" {
 
   backup_vault_name = aws_backup_vault.this.name
   policy            = data.aws_iam_policy_document.vault.json
+}
+
+# The policy alone could be removed by any principal that may change it. Under the lock, AWS Backup refuses the deletion of a
+# backup, whatever the policy says. In governance mode (no changeable_for_days), a principal with the permission
+# backup:DeleteBackupVaultLockConfiguration can remove the lock, and Terraform does so when protection is switched off.
+resource "aws_backup_vault_lock_configuration" "this" {
+  count = var.force_destroy ? 0 : 1
+
+  backup_vault_name  = aws_backup_vault.this.name
+  min_retention_days = 1 # no backup here is kept for less
 }
 
 # Only events without a metric: alarms watch failed backups and restores. AWS accepts BACKUP_JOB_FAILED, which older examples use,

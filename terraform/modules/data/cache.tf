@@ -51,12 +51,13 @@ resource "aws_elasticache_replication_group" "this" {
   transit_encryption_enabled = true
   transit_encryption_mode    = "required"
 
-  apply_immediately          = true # like the database: a reviewed plan applies now
-  auto_minor_version_upgrade = true
+  apply_immediately = true # like the database: a reviewed plan applies now
+  # An automatic upgrade to 8.1 would be a downgrade in the next plan, for which the provider replaces the cache. Raise
+  # engine_version instead. Security patches arrive as service updates, without a change of version.
+  auto_minor_version_upgrade = false
   maintenance_window         = "sun:05:00-sun:07:00"
   snapshot_window            = "03:00-04:00"
   snapshot_retention_limit   = 1 # days; it contains only sessions, and users can sign in again
-  final_snapshot_identifier  = var.settings.deletion_protection ? "${local.cache_id}-final" : null
 
   log_delivery_configuration {
     destination      = aws_cloudwatch_log_group.cache_slow.name

@@ -12,9 +12,8 @@ resource "aws_db_subnet_group" "this" {
   subnet_ids  = var.subnet_ids
 }
 
-# max_connections keeps RDS's formula, memory / 9531392: about 3,400 on the default db.r6g.xlarge (32 GiB). Open WebUI uses up to
-# 5 + 10 connections per process: 600 for 40 processes, and 1,200 while an instance refresh runs old and new instances in
-# parallel. The formula follows the instance class; a fixed number would exceed the memory of a small class.
+# max_connections keeps RDS's formula, which follows the memory of the instance class; a fixed number would exceed the memory of a
+# small class. database_classes.yaml of the root module has the result by class. Preflight compares it with what the instances open.
 resource "aws_db_parameter_group" "this" {
   name        = "${local.database_id}-postgres${local.postgres_line}"
   description = "Only TLS, and slow or structural statements logged"
@@ -41,6 +40,11 @@ resource "aws_db_parameter_group" "this" {
   parameter {
     name  = "log_min_duration_statement"
     value = "1000" # milliseconds
+  }
+  parameter {
+    # A slow statement is logged with its parameters by default, which are chats and documents. 0: without them.
+    name  = "log_parameter_max_length"
+    value = "0"
   }
   parameter {
     # Trap: this also logs `create role ... password '...'`. To set a password, send PostgreSQL its SCRAM verifier.
@@ -88,9 +92,8 @@ resource "aws_db_instance" "this" {
   copy_tags_to_snapshot    = true
   delete_automated_backups = !var.settings.deletion_protection
 
-  deletion_protection       = var.settings.deletion_protection
-  skip_final_snapshot       = !var.settings.deletion_protection
-  final_snapshot_identifier = "${local.database_id}-final" # stable, so that a restore can find it
+  deletion_protection = var.settings.deletion_protection
+  skip_final_snapshot = true # while it is protected, RDS refuses its deletion; without protection, its data is not worth keeping
 
   enabled_cloudwatch_logs_exports       = keys(aws_cloudwatch_log_group.database)
   monitoring_interval                   = 60

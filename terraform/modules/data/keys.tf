@@ -181,7 +181,6 @@ data "aws_iam_policy_document" "logs_key" {
         "budgets.amazonaws.com",
         "cloudwatch.amazonaws.com",
         "events.amazonaws.com",
-        "events.rds.amazonaws.com",
       ]
     }
   }

@@ -7,6 +7,15 @@ output "backup_resource_arns" {
   }
 }
 
+output "database_settings" {
+  description = "What AWS Backup must be told to restore the database into its subnets, security group, and parameter group, by the names of the restore metadata."
+  value = {
+    DBParameterGroupName = aws_db_parameter_group.this.name
+    DBSubnetGroupName    = aws_db_subnet_group.this.name
+    VpcSecurityGroupIds  = jsonencode([var.security_group_ids.database])
+  }
+}
+
 output "endpoints" {
   description = "Endpoints of the stores for the instances. They go into an SSM parameter, so they contain no secret, only the ARN of one."
   value = {

@@ -80,7 +80,7 @@ data "aws_iam_policy_document" "flow_log_write" {
   statement {
     sid     = "FindGroup"
     actions = ["logs:DescribeLogGroups"]
-    # A list action, which cannot be restricted to one group.
-    resources = ["arn:${data.aws_partition.current.partition}:logs:${var.region}:${data.aws_caller_identity.current.account_id}:log-group:*"]
+    # A list action, which cannot be restricted to one group: VPC User Guide, "IAM role for publishing flow logs to CloudWatch Logs".
+    resources = ["*"]
   }
 }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from ollama_gpu import backup
@@ -26,7 +28,7 @@ from ollama_gpu.environment.embedded_aws import Endpoint
 from ollama_gpu.releases import records
 from ollama_gpu.releases.release import Release
 from ollama_gpu.terraform.progress import NoProgress
-from tests.embedded.conftest import REGION
+from tests.embedded.conftest import REGION, wait_until
 
 Client = Callable[[str], Any]
 
@@ -53,10 +55,14 @@ def context(endpoint: Endpoint, client: Client, name: str, tmp_path: Path) -> Co
 def protected(context: Context, client: Client, name: str) -> Protected:
     """A database, uploads, a file system and a vault for one test."""
     version_bucket(client, f"{name}-uploads")
+    group = f"{name}-postgres16"
+    client("rds").create_db_parameter_group(
+        DBParameterGroupName=group, DBParameterGroupFamily="postgres16", Description="test"
+    )
     server = client("rds").create_db_instance(
         DBInstanceIdentifier=f"{name}-database", Engine="postgres", EngineVersion="16.4", AllocatedStorage=50,
         DBInstanceClass="db.m6g.large", MasterUsername="master", ManageMasterUserPassword=True, MultiAZ=True,
-        DeletionProtection=True,
+        DeletionProtection=True, DBName="openwebui", StorageType="gp3", DBParameterGroupName=group,
     )  # fmt: skip
     files = client("efs").create_file_system(CreationToken=name)
     client("backup").create_backup_vault(BackupVaultName=name)
@@ -67,7 +73,7 @@ def protected(context: Context, client: Client, name: str) -> Protected:
         "uploads": f"arn:aws:s3:::{name}-uploads",
         "models": f"arn:aws:s3:::{context.artifact_bucket}",
     }
-    return Protected(name, *ROLES, key, resources)
+    return Protected(name, *ROLES, key, resources, {"DBParameterGroupName": group})
 
 
 def version_bucket(client: Client, name: str) -> None:
@@ -134,20 +140,129 @@ def test_restored_database_takes_name_and_old_one_is_kept(
     assert new["Endpoint"] == before["Endpoint"]
     assert (new["MultiAZ"], new["DeletionProtection"]) == (True, True)
     assert new["MasterUserSecret"]["KmsKeyId"] == protected.key
+    logs = client("logs")
+    for server in after:
+        logs.create_log_group(logGroupName=f"/aws/rds/instance/{server}/postgresql")
     database.delete_restore_copies(context.aws, f"{name}-database")
     assert set(servers()) == {f"{name}-database"}
+    [kept] = logs.describe_log_groups(logGroupNamePrefix=f"/aws/rds/instance/{name}")["logGroups"]
+    assert kept["logGroupName"] == f"/aws/rds/instance/{name}-database/postgresql"
 
 
-def test_failed_restore_renames_nothing_and_states_reason(
+def test_restored_database_has_parameter_group_of_fabric(
+    context: Context, protected: Protected, client: Client, name: str
+) -> None:
+    backup.take(context, protected, NoProgress(), ["database"])
+    chosen = points.choose(found(context, protected), None, ["database"])
+    restore.restore(context, protected, chosen, NoProgress())
+    [server] = client("rds").describe_db_instances(DBInstanceIdentifier=f"{name}-database")["DBInstances"]
+    assert [each["DBParameterGroupName"] for each in server["DBParameterGroups"]] == [f"{name}-postgres16"]
+
+
+def test_printed_commands_delete_replaced_database(
+    context: Context, protected: Protected, client: Client, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup.take(context, protected, NoProgress(), ["database"])
+    chosen = points.choose(found(context, protected), None, ["database"])
+    replaced = str(restore.restore(context, protected, chosen, NoProgress()).replaced)
+    commands = [line.split() for line in capsys.readouterr().err.splitlines() if line.startswith("  aws rds ")]
+    assert [each[2] for each in commands] == ["modify-db-instance", "wait", "delete-db-instance"]
+    assert all(replaced in each and context.environment.region in each for each in commands)
+    rds = client("rds")
+    with pytest.raises(ClientError, match="disable deletion protection"):
+        rds.delete_db_instance(DBInstanceIdentifier=replaced, SkipFinalSnapshot=True)
+    assert "--no-deletion-protection" in commands[0]
+
+
+def test_failed_restore_of_database_renames_nothing_and_states_reason(
+    context: Context, protected: Protected, client: Client, name: str
+) -> None:
+    backup.take(context, protected, NoProgress(), ["database"])
+    chosen = points.choose(found(context, protected), None, ["database"])
+    broken = replace(protected, database_settings={"DBParameterGroupName": f"{name}-other"})
+    with pytest.raises(UserError, match=f"database: .*{name}-other"):
+        restore.restore(context, broken, chosen, NoProgress())
+    described = client("rds").describe_db_instances()["DBInstances"]
+    assert not [each for each in described if each["DBInstanceIdentifier"].startswith(f"{name}-database-replaced")]
+
+
+def test_database_is_restored_although_a_bucket_is_not(
     context: Context, protected: Protected, client: Client, name: str
 ) -> None:
     backup.take(context, protected, NoProgress())
     client("s3").delete_bucket(Bucket=f"{name}-uploads")
     chosen = points.choose(found(context, protected), None, ["database", "uploads"])
+    restored = restore.restore(context, protected, chosen, NoProgress())
+    assert (set(restored.points), set(restored.failed)) == ({"database"}, {"uploads"})
+    assert client("rds").describe_db_instances(DBInstanceIdentifier=restored.replaced)["DBInstances"]
+    with pytest.raises(UserError, match=f"uploads: The destination bucket {name}-uploads does not exist") as refused:
+        restore.require_complete(context, restored)
+    assert 'ONLY="uploads"' in refused.value.remedy
+
+
+def test_failed_restore_of_bucket_alone_is_error(
+    context: Context, protected: Protected, client: Client, name: str
+) -> None:
+    backup.take(context, protected, NoProgress(), ["uploads"])
+    client("s3").delete_bucket(Bucket=f"{name}-uploads")
+    chosen = points.choose(found(context, protected), None, ["uploads"])
     with pytest.raises(UserError, match=f"uploads: The destination bucket {name}-uploads does not exist"):
         restore.restore(context, protected, chosen, NoProgress())
-    described = client("rds").describe_db_instances()["DBInstances"]
-    assert not [each for each in described if each["DBInstanceIdentifier"].startswith(f"{name}-database-replaced")]
+
+
+@pytest.fixture
+def continuous(client: Client, protected: Protected, name: str) -> None:
+    """Continuous backups of the database and the uploads, as the fabric's second plan makes them."""
+    rule = {"RuleName": "continuous", "TargetBackupVaultName": name, "EnableContinuousBackup": True}
+    plan = client("backup").create_backup_plan(BackupPlan={"BackupPlanName": name, "Rules": [rule]})
+    stores = [protected.resources[part] for part in ("database", "uploads")]
+    selection = {"SelectionName": "stores", "IamRoleArn": ROLES[0], "Resources": stores}
+    client("backup").create_backup_selection(BackupPlanId=plan["BackupPlanId"], BackupSelection=selection)
+
+
+@pytest.mark.usefixtures("continuous")
+class TestPointInTime:
+    def test_continuous_backup_is_no_point_of_the_list(self, context: Context, protected: Protected) -> None:
+        assert found(context, protected) == []
+
+    def test_database_and_uploads_are_restored_as_they_were(
+        self, context: Context, protected: Protected, client: Client, name: str
+    ) -> None:
+        s3, bucket = client("s3"), f"{name}-uploads"
+        s3.put_object(Bucket=bucket, Key="files/1", Body=b"before")
+        moment = s3.head_object(Bucket=bucket, Key="files/1")["LastModified"] + timedelta(seconds=1)
+        wait_until(lambda: datetime.now(UTC) > moment + timedelta(seconds=1))
+        s3.delete_object(Bucket=bucket, Key="files/1")
+        chosen = points.at(context, protected, moment, ())
+        assert set(chosen) == {"database", "uploads"}
+        restored = restore.restore(context, protected, chosen, NoProgress())
+        assert (set(restored.points), restored.failed) == ({"database", "uploads"}, {})
+        assert s3.get_object(Bucket=bucket, Key="files/1")["Body"].read() == b"before"
+        assert client("rds").describe_db_instances(DBInstanceIdentifier=restored.replaced)["DBInstances"]
+
+    @pytest.mark.parametrize(
+        ("moment", "only", "message"),
+        [
+            (datetime(2026, 11, 30, 12), (), "no time zone"),
+            (datetime.now(UTC) + timedelta(hours=1), (), "in the future"),
+            (datetime(2026, 11, 30, 12, tzinfo=UTC), ("models",), "no continuous backup of models"),
+        ],
+    )
+    def test_impossible_time_is_refused(
+        self, context: Context, protected: Protected, moment: datetime, only: tuple[str, ...], message: str
+    ) -> None:
+        with pytest.raises(UserError, match=message):
+            points.at(context, protected, moment, only)
+
+    def test_time_and_point_exclude_each_other(
+        self, context: Context, protected: Protected, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(backup_commands, "_open", lambda _: (context, protected))
+        ran = CliRunner().invoke(
+            app, ["restore", "--env", name, "--time", "2026-11-30T12:00:00Z", "--point", "x", "--yes"]
+        )
+        assert isinstance(ran.exception, UserError), ran.output
+        assert "exclude each other" in ran.exception.message
 
 
 def test_configuration_is_restored_with_parameters_secrets_and_variables(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from typing import Any
 
@@ -12,6 +13,8 @@ from botocore.exceptions import ClientError
 
 from ollama_gpu.environment.embedded_aws import HOST, Endpoint
 from ollama_gpu.local.embedded_aws import control
+from tests.embedded.conftest import wait_until
+from tests.embedded.local.test_rds import modify
 
 Client = Callable[[str], Any]
 
@@ -89,10 +92,92 @@ def test_restore_puts_back_missing_objects_and_keeps_existing_ones(client: Clien
     metadata = backup.get_recovery_point_restore_metadata(
         BackupVaultName=vault, RecoveryPointArn=job["RecoveryPointArn"]
     )["RestoreMetadata"]
+    failed = restore(client, job["RecoveryPointArn"], metadata)
+    assert (failed["Status"], "does not allow ACLs" in failed["StatusMessage"]) == ("FAILED", True)
+    metadata["RestoreACLs"] = "false"
     assert restore(client, job["RecoveryPointArn"], metadata)["Status"] == "COMPLETED"
     bodies = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in ("lost", "marked", "kept", "new")}
     assert bodies == {"lost": b"lost before", "marked": b"marked before", "kept": b"kept after", "new": b"new after"}
     assert s3.head_object(Bucket=bucket, Key="lost")["Metadata"] == {"of": "lost"}
+
+
+def test_acls_are_restored_into_bucket_that_has_them(client: Client, vault: str, bucket: str) -> None:
+    client("s3").put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    )
+    point = back_up(client, vault, f"arn:aws:s3:::{bucket}")["RecoveryPointArn"]
+    assert restore(client, point, {"DestinationBucketName": bucket})["Status"] == "COMPLETED"
+
+
+@pytest.fixture
+def continuous(client: Client, vault: str) -> Callable[[str], str]:
+    """Back up a resource continuously. Returns the ARN of its recovery point."""
+
+    def begin(arn: str) -> str:
+        rule = {"RuleName": "continuous", "TargetBackupVaultName": vault, "EnableContinuousBackup": True}
+        backup = client("backup")
+        plan = backup.create_backup_plan(BackupPlan={"BackupPlanName": vault, "Rules": [rule]})["BackupPlanId"]
+        selection = {"SelectionName": "stores", "IamRoleArn": ROLE, "Resources": [arn]}
+        backup.create_backup_selection(BackupPlanId=plan, BackupSelection=selection)
+        [point] = backup.list_recovery_points_by_backup_vault(BackupVaultName=vault)["RecoveryPoints"]
+        return str(point["RecoveryPointArn"])
+
+    return begin
+
+
+def test_continuous_backup_of_bucket_is_restored_as_it_was_at_time(
+    client: Client, bucket: str, continuous: Callable[[str], str]
+) -> None:
+    s3 = client("s3")
+    s3.put_object(Bucket=bucket, Key="lost", Body=b"before")
+    point = continuous(f"arn:aws:s3:::{bucket}")
+    moment = s3.head_object(Bucket=bucket, Key="lost")["LastModified"] + timedelta(seconds=1)
+    wait_until(lambda: datetime.now(UTC) > moment + timedelta(seconds=1))
+    s3.put_object(Bucket=bucket, Key="later", Body=b"after")
+    for key in ("lost", "later"):
+        s3.delete_object(Bucket=bucket, Key=key)
+    metadata = {"DestinationBucketName": bucket, "RestoreACLs": "false"}
+    failed = restore(client, point, metadata)
+    assert (failed["Status"], "requires RestoreTime" in failed["StatusMessage"]) == ("FAILED", True)
+    done = restore(client, point, {**metadata, "RestoreTime": f"{moment:%Y-%m-%dT%H:%M:%SZ}"})
+    assert done["Status"] == "COMPLETED"
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["lost"]
+
+
+def test_continuous_backup_of_database_needs_time(
+    client: Client, database: str, continuous: Callable[[str], str]
+) -> None:
+    name, point = database.split(":")[-1], continuous(database)
+    target = {"DBInstanceIdentifier": f"{name}-restored"}
+    assert restore(client, point, target)["Status"] == "FAILED"
+    done = restore(client, point, {**target, "UseLatestRestorableTime": "true"})
+    assert (done["Status"], done["CreatedResourceArn"]) == ("COMPLETED", f"{database}-restored"), done
+    restored = client("rds").describe_db_instances(**target)["DBInstances"][0]
+    assert restored["DBParameterGroups"][0]["DBParameterGroupName"] == "default.postgres16"
+
+
+def test_lab_cannot_restore_database_to_time(
+    client: Client, database: str, continuous: Callable[[str], str], lab: Callable[..., int]
+) -> None:
+    target = {"DBInstanceIdentifier": f"{database.split(':')[-1]}-restored", "UseLatestRestorableTime": "true"}
+    failed = restore(client, continuous(database), target)
+    assert (failed["Status"], "transaction log" in failed["StatusMessage"]) == ("FAILED", True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"DBName": "openwebui"}, "DBName must be null"),
+        ({"Iops": "3000"}, "storage size less than 400"),
+        ({"StorageThroughput": "125"}, "storage size less than 400"),
+    ],
+)
+def test_parameter_that_postgresql_does_not_take_fails_restore(
+    client: Client, vault: str, database: str, given: dict[str, str], message: str
+) -> None:
+    point = back_up(client, vault, database)["RecoveryPointArn"]
+    failed = restore(client, point, {"DBInstanceIdentifier": f"{vault}-restored", **given})
+    assert (failed["Status"], message in failed["StatusMessage"]) == ("FAILED", True)
 
 
 def test_backup_of_unversioned_bucket_is_rejected(client: Client, vault: str, name: str) -> None:
@@ -114,7 +199,7 @@ def test_restored_database_can_replace_old_one(client: Client, vault: str, datab
     metadata["DBInstanceIdentifier"] = f"{name}-restored"
     failed = restore(client, point["RecoveryPointArn"], metadata)
     assert (failed["Status"], "availability zone" in failed["StatusMessage"]) == ("FAILED", True)
-    del metadata["AvailabilityZone"]
+    del metadata["AvailabilityZone"], metadata["DBName"]
     done = restore(client, point["RecoveryPointArn"], metadata)
     assert done["Status"] == "COMPLETED", done.get("StatusMessage")
     assert done["CreatedResourceArn"] == f"{database}-restored"
@@ -122,13 +207,13 @@ def test_restored_database_can_replace_old_one(client: Client, vault: str, datab
     restored = rds.describe_db_instances(DBInstanceIdentifier=f"{name}-restored")["DBInstances"][0]
     assert "MasterUserSecret" not in restored
     for _ in range(2):
-        rds.modify_db_instance(DBInstanceIdentifier=f"{name}-restored", ManageMasterUserPassword=True)
+        modify(client, f"{name}-restored", ManageMasterUserPassword=True)
         managed = rds.describe_db_instances(DBInstanceIdentifier=f"{name}-restored")["DBInstances"][0]
         assert managed["MasterUserSecret"] == restored.setdefault("MasterUserSecret", managed["MasterUserSecret"])
 
     old = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-    rds.modify_db_instance(DBInstanceIdentifier=name, NewDBInstanceIdentifier=f"{name}-old", ApplyImmediately=True)
-    rds.modify_db_instance(DBInstanceIdentifier=f"{name}-restored", NewDBInstanceIdentifier=name, ApplyImmediately=True)
+    modify(client, name, NewDBInstanceIdentifier=f"{name}-old")
+    modify(client, f"{name}-restored", NewDBInstanceIdentifier=name)
     new = rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
     assert new["Endpoint"] == old["Endpoint"]
     assert new["DbiResourceId"] != old["DbiResourceId"]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.embedded.conftest import wait_until
+
 Client = Callable[[str], Any]
 
 
@@ -23,6 +25,18 @@ def create(client: Client, name: str, **more: Any) -> dict[str, Any]:
         **given,
     )
     return describe(client, name)
+
+
+def modify(client: Client, name: str, **settings: Any) -> None:
+    """Modify an instance, and wait until RDS has applied it."""
+    client("rds").modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **settings)
+    changed = settings.get("NewDBInstanceIdentifier", name)
+    wait_until(lambda: status(client, changed) == "available")
+
+
+def status(client: Client, name: str) -> str | None:
+    found = client("rds").describe_db_instances()["DBInstances"]
+    return next((each["DBInstanceStatus"] for each in found if each["DBInstanceIdentifier"] == name), None)
 
 
 def describe(client: Client, name: str) -> dict[str, Any]:
@@ -48,7 +62,7 @@ def test_instance_protection_settings_read_back(client: Client, name: str) -> No
 
 def test_automated_snapshots_are_deleted_with_renamed_instance(client: Client, name: str) -> None:
     create(client, name, BackupRetentionPeriod=7)
-    client("rds").modify_db_instance(DBInstanceIdentifier=name, NewDBInstanceIdentifier=f"{name}-2")
+    modify(client, name, NewDBInstanceIdentifier=f"{name}-2")
 
     def kept() -> list[str]:
         found = client("rds").describe_db_snapshots()["DBSnapshots"]
@@ -64,7 +78,7 @@ def test_protected_instance_cannot_be_deleted(client: Client, name: str) -> None
     create(client, name, DeletionProtection=True)
     with pytest.raises(ClientError, match="disable deletion protection"):
         client("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
-    client("rds").modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False)
+    modify(client, name, DeletionProtection=False)
     client("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
@@ -85,8 +99,35 @@ def test_managed_password_is_secret_of_master_user(client: Client, name: str) ->
 
 def test_performance_insights_can_be_enabled_later(client: Client, name: str) -> None:
     assert create(client, name)["PerformanceInsightsEnabled"] is False
-    client("rds").modify_db_instance(DBInstanceIdentifier=name, EnablePerformanceInsights=True)
+    modify(client, name, EnablePerformanceInsights=True)
     assert describe(client, name)["PerformanceInsightsEnabled"] is True
+
+
+def test_second_modification_is_refused_until_first_ends(client: Client, name: str) -> None:
+    create(client, name)
+    rds = client("rds")
+    rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=7, ApplyImmediately=True)
+    assert status(client, name) == "modifying"
+    with pytest.raises(ClientError, match="InvalidDBInstanceState"):
+        rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=8, ApplyImmediately=True)
+    wait_until(lambda: status(client, name) == "available")
+    rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=8, ApplyImmediately=True)
+
+
+def test_renamed_instance_keeps_its_name_until_rename_ends(client: Client, name: str) -> None:
+    create(client, name)
+    rds = client("rds")
+    rds.modify_db_instance(DBInstanceIdentifier=name, NewDBInstanceIdentifier=f"{name}-2", ApplyImmediately=True)
+    assert (status(client, name), status(client, f"{name}-2")) == ("renaming", None)
+    wait_until(lambda: status(client, f"{name}-2") == "available")
+    assert status(client, name) is None
+
+
+def test_name_of_another_instance_is_refused(client: Client, name: str) -> None:
+    for each in (name, f"{name}-2"):
+        create(client, each)
+    with pytest.raises(ClientError, match="DBInstanceAlreadyExists"):
+        client("rds").modify_db_instance(DBInstanceIdentifier=name, NewDBInstanceIdentifier=f"{name}-2")
 
 
 @pytest.fixture

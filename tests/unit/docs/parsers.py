@@ -58,6 +58,10 @@ def unknown_to_aws(words: Sequence[str]) -> list[str]:
         return [service]
     model = session.get_service_model(service)
     names = {xform_name(name, "-"): name for name in model.operation_names}
+    if operation == "wait":
+        waiters = session.get_waiter_model(service)
+        names = {xform_name(name, "-"): waiters.get_waiter(name).operation for name in waiters.waiter_names}
+        operation, *options = options
     if operation not in names:
         return [f"{service} {operation}"]
     shape = model.operation_model(names[operation]).input_shape

@@ -134,6 +134,7 @@ def test_parsers_find_every_kind_of_mistake() -> None:
     assert parsers.parse(["releases", "diff", "1", "2", "--env", "prod"]) == "ollama-gpu releases diff"
     assert parsers.parse(["models", "add", "x", "--env", "prod"]) == "ollama-gpu models add"
     assert parsers.unknown_to_aws(["aws", "ec2", "fly", "--id", "1"]) == ["ec2 fly"]
+    assert parsers.unknown_to_aws(["aws", "rds", "wait", "database-rested"]) == ["rds database-rested"]
     assert parsers.unknown_to_aws(["aws", "elbv2", "describe-target-health", "--target", "1"]) == [
         "target",
         "target-group-arn",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from ollama_gpu.core import contract
 from ollama_gpu.core.aws import Aws, Identity
@@ -85,7 +86,7 @@ class Account:
 
     identity = Identity("123456789012", "arn:aws:iam::123456789012:user/ann")
 
-    def __init__(self, **answers: dict[str, Any]) -> None:
+    def __init__(self, **answers: Any) -> None:
         self._answers = answers
 
     def client(self, _service: str) -> Account:
@@ -95,10 +96,11 @@ class Account:
         return False
 
     def __getattr__(self, operation: str) -> Any:
-        return lambda **_: self._answers.get(operation, {})
+        answer = self._answers.get(operation, {})
+        return answer if callable(answer) else lambda **_: answer
 
 
-def left(contract: Contract = AGREED, **answers: dict[str, Any]) -> list[str]:
+def left(contract: Contract = AGREED, **answers: Any) -> list[str]:
     prod = settings.load(locate(), "prod")
     return find(context_of(prod, contract, cast(Aws, Account(**answers))))
 
@@ -146,6 +148,43 @@ def test_kms_key_with_both_tags_counts_unless_pending_deletion(state: str, tags:
         list_resource_tags={"Tags": [{"TagKey": key, "TagValue": value} for key, value in tags.items()]},
     )
     assert found == (["KMS key k"] if counts else [])
+
+
+def test_unreadable_key_is_named_and_does_not_hide_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    def describe_key(KeyId: str) -> dict[str, Any]:
+        if KeyId == "foreign":
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeKey")
+        return {"KeyMetadata": {"KeyManager": "CUSTOMER", "KeyState": "Enabled"}}
+
+    tags = [{"TagKey": "Project", "TagValue": PROJECT}, {"TagKey": "Environment", "TagValue": "prod"}]
+    found = left(
+        list_keys={"Keys": [{"KeyId": "foreign"}, {"KeyId": "ours"}]},
+        describe_key=describe_key,
+        list_resource_tags={"Tags": tags},
+    )
+    assert found == ["KMS key ours"]
+    assert "left out: foreign" in capsys.readouterr().err
+
+
+def test_other_error_of_a_key_is_raised() -> None:
+    def describe_key(KeyId: str) -> dict[str, Any]:
+        raise ClientError({"Error": {"Code": "KMSInternalException"}}, "DescribeKey")
+
+    with pytest.raises(ClientError, match="KMSInternalException"):
+        left(list_keys={"Keys": [{"KeyId": "k"}]}, describe_key=describe_key)
+
+
+def test_database_of_a_restore_test_belongs_to_the_environment_of_its_subnets() -> None:
+    tests = [
+        {"DBInstanceIdentifier": f"awsbackup-restore-test-{name}", "DBSubnetGroup": {"DBSubnetGroupName": subnets}}
+        for name, subnets in (("1", f"{PROJECT}-prod-database"), ("2", f"{PROJECT}-dev-database"), ("3", "default"))
+    ]
+    assert left(describe_db_instances={"DBInstances": tests}) == ["restore test awsbackup-restore-test-1"]
+
+
+def test_snapshot_of_a_cache_is_found_by_its_name() -> None:
+    snapshots = {"Snapshots": [{"SnapshotName": f"{PROJECT}-prod-cache-final"}, {"SnapshotName": "another"}]}
+    assert left(describe_snapshots=snapshots) == [f"cache snapshot {PROJECT}-prod-cache-final"]
 
 
 def test_certificate_is_found_by_its_tags() -> None:

@@ -10,7 +10,7 @@ from ollama_gpu.catalogue import instance_types
 from ollama_gpu.core import paths
 from ollama_gpu.core.errors import UserError
 from ollama_gpu.models.memory import GIB
-from ollama_gpu.planning import demand, priors, report, scenario
+from ollama_gpu.planning import database, demand, priors, report, scenario
 from ollama_gpu.planning.scenario import Choices, Scenario
 
 PATHS = paths.locate()
@@ -53,8 +53,9 @@ def test_inventory_and_options_override_slots_and_context_of_the_roles() -> None
     assert (scenario.load(PATHS, "staging", Choices()).host.slots, prod().host.slots) == (4, 8)
     assert prod().host.context == 8192
     assert (prod(slots=16).host.slots, prod(slots=16).host.queue_limit) == (16, 2 * 16 * 4)
-    assert prod().host.processes == 16  # of 48 vCPUs: the role's limit
-    assert prod(instance_type="g5.xlarge").host.processes == 4
+    assert prod().host.processes == 8  # prod's inventory
+    others = [scenario.load(PATHS, "staging", Choices(instance_type=kind)) for kind in ("g5.xlarge", "g5.12xlarge")]
+    assert [each.host.processes for each in others] == [4, 16]  # one for each vCPU, up to the role's limit
 
 
 def test_prod_serves_3000_users_with_two_instances_lost() -> None:
@@ -62,7 +63,7 @@ def test_prod_serves_3000_users_with_two_instances_lost() -> None:
     values = report.plan_values(found, found.plan(demand.of(3000, None, None, None, found.priors)))
     assert values["first_token_p95_seconds"] < 2
     assert values["instances"] + 2 <= values["max_size"]
-    assert values["database_connections"] < found.values["alarms"]["database_connections"]
+    assert values["database_connections"] < database.limit(PATHS, found.values["data"]["database_instance_class"])
 
 
 def test_report_shows_the_parts_of_gpu_memory() -> None:

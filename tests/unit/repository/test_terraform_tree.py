@@ -77,6 +77,12 @@ def test_the_plan_of_the_outputs_checks_every_output() -> None:
     assert declared - named == set()
 
 
+def test_vault_and_its_alarms_take_the_name_from_one_place() -> None:
+    main = (TREE / "main.tf").read_text()
+    given = re.findall(r"^  (?:backup_)?vault_name\s+= (.+)$", main, flags=re.MULTILINE)
+    assert given == ["local.backup_vault_name"] * 2
+
+
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_every_checkov_exception_has_a_reason(path: Path) -> None:
     reasons = re.findall(r"#\s*checkov:skip=\w+(.*)", path.read_text())

@@ -76,6 +76,7 @@ def run(
     found = points.read(context, protected, points.records(context))
     chosen = points.choose(found, taken.backup, PARTS)
     restored = restore.restore(context, protected, chosen, view)
+    restore.require_complete(context, restored)
     wait_until(lambda: open_webui.accepts(session), "Open WebUI to answer", _SERVES_SECONDS)
     _require_nothing_missing(open_webui.missing(content), "restored")
     recovery = time.monotonic() - start

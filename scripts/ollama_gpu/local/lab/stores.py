@@ -48,10 +48,10 @@ def wanted(aws: Aws, contract: Contract, environment: str) -> Stores | None:
 
 
 def _server(aws: Aws, host: str) -> dict[str, Any] | None:
-    """Return the instance with this host name. An instance that is still being restored has no data yet."""
+    """Return the instance with this host name. It serves while it is modified. A restored one has no data at first."""
     found = aws.client("rds").describe_db_instances()["DBInstances"]
     return next(
-        (each for each in found if each["Endpoint"]["Address"] == host and each["DBInstanceStatus"] == "available"),
+        (each for each in found if each["Endpoint"]["Address"] == host and each["DBInstanceStatus"] != "creating"),
         None,
     )
 

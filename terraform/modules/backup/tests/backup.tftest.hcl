@@ -26,7 +26,12 @@ override_resource {
 }
 
 variables {
-  copy_vault_arn           = null
+  copy_vault_arn = null
+  database_settings = {
+    DBParameterGroupName = "test-database-postgres16"
+    DBSubnetGroupName    = "test-database"
+    VpcSecurityGroupIds  = jsonencode(["sg-database"])
+  }
   force_destroy            = false
   kms_key_arn              = "arn:aws:kms:us-east-1:123456789012:key/data"
   name                     = "test"
@@ -41,6 +46,7 @@ variables {
   restore_testing = true
   retention_days  = 35
   topic_arn       = "arn:aws:sns:us-east-1:123456789012:test-alarms"
+  vault_name      = "test-vault"
 }
 
 # Requirement 8.5
@@ -105,6 +111,14 @@ run "restores_of_each_store_type_are_tested_every_week" {
     error_message = "every type of store must be restored, with the role that may only restore"
   }
   assert {
+    condition = jsonencode({ for type, selection in aws_backup_restore_testing_selection.this : type => selection.restore_metadata_overrides }) == jsonencode({
+      EFS = { kmsKeyId = var.kms_key_arn }
+      RDS = { dbParameterGroupName = "test-database-postgres16", dbSubnetGroupName = "test-database", multiAz = "false", publiclyAccessible = "false", vpcSecurityGroupIds = "[\"sg-database\"]" }
+      S3  = { encryptionType = "SSE-KMS", kmsKey = var.kms_key_arn }
+    })
+    error_message = "a test must restore into the fabric's subnets and under its key, not into the account's default VPC"
+  }
+  assert {
     condition     = output.restore_testing_plan_name == "test_weekly"
     error_message = "AWS allows no dashes in this name"
   }
@@ -145,6 +159,17 @@ run "backups_are_encrypted_and_cannot_be_deleted_manually_while_protection_is_on
   }
 }
 
+# Requirement 8.5
+run "a_vault_lock_in_governance_mode_holds_without_the_policy_while_protection_is_on" {
+  command = plan
+
+  assert {
+    condition = (aws_backup_vault_lock_configuration.this[0].backup_vault_name == "test-vault" && aws_backup_vault_lock_configuration.this[0].min_retention_days == 1
+    && aws_backup_vault_lock_configuration.this[0].changeable_for_days == null)
+    error_message = "deleting a backup must need more than the permission to change the policy, and the lock must stay removable"
+  }
+}
+
 run "the_vault_can_be_emptied_and_destroyed_while_protection_is_off" {
   command = plan
 
@@ -152,7 +177,7 @@ run "the_vault_can_be_emptied_and_destroyed_while_protection_is_off" {
     force_destroy = true
   }
   assert {
-    condition     = aws_backup_vault.this.force_destroy && length(aws_backup_vault_policy.this) == 0 && !terraform_data.deletion_protection.input
+    condition     = aws_backup_vault.this.force_destroy && length(aws_backup_vault_policy.this) + length(aws_backup_vault_lock_configuration.this) == 0 && !terraform_data.deletion_protection.input
     error_message = "Terraform must be able to delete the contents of the vault"
   }
 }

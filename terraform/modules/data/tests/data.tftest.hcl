@@ -108,6 +108,48 @@ run "the_stores_survive_a_zone_failure_and_have_private_subnets_and_own_security
   }
 }
 
+# Requirement 8.5
+run "a_restored_database_gets_the_fabrics_subnets_security_group_and_parameter_group" {
+  command = plan
+
+  assert {
+    condition = output.database_settings == {
+      DBParameterGroupName = aws_db_parameter_group.this.name
+      DBSubnetGroupName    = aws_db_subnet_group.this.name
+      VpcSecurityGroupIds  = jsonencode(["sg-database"])
+    }
+    error_message = "without these settings, AWS Backup restores with the default parameter group"
+  }
+}
+
+run "no_final_snapshot_has_a_fixed_name_that_the_second_one_would_collide_with" {
+  command = plan
+
+  assert {
+    condition     = aws_db_instance.this.skip_final_snapshot && aws_elasticache_replication_group.this.final_snapshot_identifier == null
+    error_message = "a final snapshot with a fixed name can be made only once"
+  }
+}
+
+run "the_cache_changes_its_version_only_by_a_plan" {
+  command = plan
+
+  assert {
+    condition     = aws_elasticache_replication_group.this.auto_minor_version_upgrade == "false"
+    error_message = "after an automatic upgrade, the next plan would replace the cache"
+  }
+}
+
+# Requirement 9.4
+run "slow_statements_are_logged_without_the_users_texts" {
+  command = plan
+
+  assert {
+    condition     = contains([for parameter in aws_db_parameter_group.this.parameter : "${parameter.name}=${parameter.value}"], "log_parameter_max_length=0")
+    error_message = "the parameters of a slow statement are chats and documents"
+  }
+}
+
 # Requirement 9.5
 run "every_store_is_encrypted_at_rest_with_the_data_key" {
   command = plan
@@ -303,8 +345,8 @@ run "stores_refuse_deletion_while_protection_is_on" {
   command = plan
 
   assert {
-    condition     = aws_db_instance.this.deletion_protection && !aws_db_instance.this.skip_final_snapshot && !aws_db_instance.this.delete_automated_backups && aws_elasticache_replication_group.this.final_snapshot_identifier != null
-    error_message = "the database must refuse deletion and keep a final snapshot"
+    condition     = aws_db_instance.this.deletion_protection && !aws_db_instance.this.delete_automated_backups
+    error_message = "the database must refuse deletion and keep its automated backups"
   }
   assert {
     condition     = !aws_s3_bucket.uploads.force_destroy && !aws_s3_bucket.logs.force_destroy && terraform_data.deletion_protection.input

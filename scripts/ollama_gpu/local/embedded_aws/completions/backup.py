@@ -83,7 +83,7 @@ def update_backup_plan(self: Any) -> ActionResult:
 def create_backup_selection(self: Any) -> ActionResult:
     """CreateBackupSelection."""
     request = parameters(self)
-    self.backup_backend.get_backup_plan(request["BackupPlanId"], None)
+    plan = self.backup_backend.get_backup_plan(request["BackupPlanId"], None)
     selection = {
         "BackupPlanId": request["BackupPlanId"],
         "SelectionId": str(uuid.uuid4()),
@@ -92,6 +92,11 @@ def create_backup_selection(self: Any) -> ActionResult:
         "CreatorRequestId": request.get("CreatorRequestId"),
     }
     _selections.of(self)[selection["SelectionId"]] = selection
+    for rule in plan.backup_plan["Rules"]:
+        if rule.get("EnableContinuousBackup"):
+            vault = self.backup_backend.describe_backup_vault(rule["TargetBackupVaultName"])
+            key = (self.current_account, self.region)
+            backup_jobs.begin_continuous_backup(key, vault, request["BackupSelection"], rule.get("Lifecycle", {}))
     return ActionResult(selection)
 
 

@@ -42,6 +42,32 @@ def finish(account: str, region: str, job_id: str, succeeded: bool, message: str
         raise LookupError(f"no running job {job_id}")
 
 
+def begin_continuous_backup(key: tuple[str, str], vault: Any, selection: dict[str, Any], lifecycle: Any) -> None:
+    """Create the continuous recovery point of each selected resource that exists. AWS does so at the plan's first run.
+
+    Source: AWS Backup Developer Guide, "Continuous backups and point-in-time recovery". A resource has one such point.
+    """
+    for arn in selection.get("Resources", []):
+        content = backup_content.back_up_continuously(*key, arn)
+        if content is None:
+            continue
+        name = f"{content.resource_type.lower()}-{uuid.uuid5(uuid.NAMESPACE_URL, arn).hex[:26]}"
+        point = f"arn:aws:backup:{key[1]}:{key[0]}:recovery-point:continuous:{name}"
+        _contents[key][point] = content
+        _points[key][point] = {
+            "RecoveryPointArn": point,
+            "BackupVaultName": vault.backup_vault_name,
+            "BackupVaultArn": vault.backup_vault_arn,
+            "ResourceArn": arn,
+            "ResourceType": content.resource_type,
+            "IamRoleArn": selection["IamRoleArn"],
+            "CreationDate": utcnow(),
+            "Status": "AVAILABLE",
+            "IsEncrypted": True,
+            "Lifecycle": lifecycle,
+        }
+
+
 def start_backup_job(self: Any) -> ActionResult:
     """StartBackupJob."""
     request, backend = parameters(self), self.backup_backend
@@ -108,6 +134,8 @@ def start_restore_job(self: Any) -> ActionResult:
     }
     _restore_jobs[key][identifier] = job
     try:
+        if _lab["present"] and _contents[key][arn].continuous and point["ResourceType"] == "RDS":
+            raise backup_content.RestoreFailed("The lab keeps no transaction log, so it cannot restore to a time")
         job["CreatedResourceArn"] = backup_content.restore(*key, _contents[key][arn], dict(request["Metadata"]))
     except backup_content.RestoreFailed as error:
         _end_restore(key, job, False, str(error))

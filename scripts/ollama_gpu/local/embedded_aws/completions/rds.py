@@ -23,6 +23,7 @@ from moto.rds import models
 from moto.rds.exceptions import DBParameterGroupNotFoundError, RDSClientError
 from moto.rds.responses import RDSResponse
 
+from . import rds_states
 from .patching import add_operations, around
 
 # Defaults of the PostgreSQL parameters that fabrics read. AWS has about 400.
@@ -41,6 +42,7 @@ def apply() -> None:
     _complete_instances()
     _complete_deletion()
     _complete_parameter_groups()
+    rds_states.apply()
     add_operations(RDSResponse, reset_db_parameter_group)
 
     def secret_string(self: Any) -> str:

@@ -163,7 +163,7 @@ def test_releases_diff_shows_the_changes_and_the_failure(driver: Driver, second_
 
 
 def test_the_last_step_of_an_interrupted_restore_can_run_alone(driver: Driver, second_deploy: Run) -> None:
-    settled = driver.run("restore", "--env", "local", "--settle", "--yes")
+    settled = driver.run("restore", "--env", "local", "--update-state-only", "--yes")
     assert settled.status == 0, settled.err
     assert driver.run("plan", "--env", "local", "--json").json["changes"] is False
 

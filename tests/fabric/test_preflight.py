@@ -321,7 +321,7 @@ def publish(aws: Aws) -> Iterator[Any]:
         aws.ssm.put_parameter(Name=IMAGE, Value=image, Type="String", Overwrite=True)
 
     yield write
-    images.forget(context_of(environment(), AGREED, aws))
+    images.unpublish(context_of(environment(), AGREED, aws))
 
 
 def stock(aws: Aws) -> str:

@@ -147,7 +147,7 @@ def update_state(context: Context, protected: Protected, approval: Approval, vie
     deployed, release = recorded.load(context, record)
     fabric = Fabric(deployed, view, release)
     fabric.init()
-    fabric.adopt(database.ADDRESS, server)
+    fabric.import_resource(database.ADDRESS, server)
     plan = fabric.plan()
     if plan.changes:
         approval.obtain(context.environment, plan.review)

@@ -65,9 +65,9 @@ def restore(
         ),
     ] = None,
     only: Only = None,
-    settle: Annotated[
+    update_state_only: Annotated[
         bool,
-        typer.Option("--settle", help="Run only the last step: update Terraform's state."),
+        typer.Option("--update-state-only", help="Run only the last step: update Terraform's state."),
     ] = False,
     yes: Yes = False,
     confirm: Confirm = None,
@@ -81,7 +81,7 @@ def restore(
 
     context, protected = _open(env)
     approval = Approval(yes, confirm)
-    if settle:
+    if update_state_only:
         steps.update_state(context, protected, approval, _view())
         return
     if time and point:

@@ -34,9 +34,7 @@ def restore(
     version: Annotated[str, typer.Argument(help="The version's id from `state list`.")],
     env: Env = "local",
     confirm: Annotated[str | None, typer.Option("--confirm", help="The environment's name, as approval.")] = None,
-    although_sound: Annotated[
-        bool, typer.Option("--although-sound", help="Restore even if the current state is readable.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Restore even if the current state is readable.")] = False,
 ) -> None:
     """Restore an earlier version of a corrupt or deleted state. To undo a deploy, use rollback instead."""
     from ollama_gpu.core.console import note
@@ -46,7 +44,7 @@ def restore(
 
     context = open_context(env)
     require_name(env, confirm, f"This replaces the Terraform state of {env} with its version {version}.")
-    serial, _ = remote_state.restore(context, version, although_sound=although_sound)
+    serial, _ = remote_state.restore(context, version, force=force)
     note(f"state: restored, serial {serial}. To review what a deploy would change: make plan ENV={env}")
 
 

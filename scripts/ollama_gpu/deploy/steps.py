@@ -173,8 +173,8 @@ def destroy(context: Context, approval: Approval, view: ProgressView) -> list[st
         approval.obtain(context.environment, plan.review, destroying=True)
         database.delete_restore_copies(context.aws, f"{context.contract.project}-{context.environment.name}-database")
         fabric.apply(plan)
-    images.forget(context)
-    model_set.forget(context)
+    images.unpublish(context)
+    model_set.unpublish(context)
     left = leftovers.find(context)
     if context.environment.embedded:
         Lab(context).end()

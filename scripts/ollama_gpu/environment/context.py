@@ -40,7 +40,7 @@ class Context:
 
     @property
     def state_bucket(self) -> str:
-        """The account's bucket for states. An environment can use another bucket: see remote_state.place."""
+        """The account's bucket for states. An environment can use another bucket: see remote_state.location."""
         return self.contract.state_bucket(self.aws.identity.account, self.environment.region)
 
     @property

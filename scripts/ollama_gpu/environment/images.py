@@ -101,7 +101,7 @@ def publish(context: Context, image: str) -> bool:
     return True
 
 
-def forget(context: Context) -> None:
+def unpublish(context: Context) -> None:
     """Delete the parameter that names the published image. The images stay."""
     delete_parameter(context.aws, context.contract.parameter("image", context.environment.name))
 

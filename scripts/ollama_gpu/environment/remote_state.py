@@ -60,7 +60,7 @@ def row(version: Version) -> tuple[str, ...]:
     return (version.identifier, f"{version.written:%Y-%m-%d %H:%M:%S}", str(version.size), *counts, remark)
 
 
-def place(context: Context) -> tuple[str, str]:
+def location(context: Context) -> tuple[str, str]:
     """The bucket and key of the state."""
     configured = context.environment.backend.get("bucket")
     return configured or context.contract.state_bucket(
@@ -70,7 +70,7 @@ def place(context: Context) -> tuple[str, str]:
 
 def versions(context: Context, newest: int | None = SHOWN) -> list[Version]:
     """The versions of the state, newest first, including deletions. None returns all of them."""
-    bucket, key = place(context)
+    bucket, key = location(context)
     found: list[dict[str, Any]] = []
     for page in context.aws.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
         found += [{**each, "Size": 0, "deleted": True} for each in page.get("DeleteMarkers", []) if each["Key"] == key]
@@ -82,7 +82,7 @@ def versions(context: Context, newest: int | None = SHOWN) -> list[Version]:
 
 def check(context: Context) -> Check:
     """Preflight's check of the state. A deploy fails with a corrupt state, and creates everything again without one."""
-    bucket, key = place(context)
+    bucket, key = location(context)
     remedy = f"Restore an earlier version. To list the versions: ollama-gpu state list --env {context.environment.name}"
     body = s3.read(context.aws, bucket, key)
     if body is None:
@@ -97,16 +97,16 @@ def check(context: Context) -> Check:
     return Check("state", "ok", f"serial {json.loads(body)['serial']}")
 
 
-def restore(context: Context, identifier: str, *, although_sound: bool = False) -> tuple[int, Path | None]:
+def restore(context: Context, identifier: str, *, force: bool = False) -> tuple[int, Path | None]:
     """Make an earlier version the current state. Holds the state's lock and first saves the current content to disk.
 
     The restored state gets a higher serial than any version, so that Terraform refuses plans made before. Returns that
     serial, and the file with the replaced content (None if there was none).
 
-    Raises UserError when the current state is sound and ``although_sound`` is false, when the version does not exist or
+    Raises UserError when the current state is sound and ``force`` is false, when the version does not exist or
     is not a state, or when the state is locked.
     """
-    bucket, key = place(context)
+    bucket, key = location(context)
     client, name = context.aws.s3, context.environment.name
     with _locked(context, bucket, key):
         known = versions(context, None)
@@ -117,11 +117,11 @@ def restore(context: Context, identifier: str, *, although_sound: bool = False) 
                 f"The version {identifier} {why}.", f"List the versions: ollama-gpu state list --env {name}", status=2
             )
         current = next((each for each in known if each.newest), None)
-        if current and not current.problem and not although_sound:
+        if current and not current.problem and not force:
             raise UserError(
                 f"The state of {name} is sound (serial {current.serial}), so there is nothing to repair.",
                 f"To return to an earlier release, run: make rollback ENV={name}. An earlier state would lose track of "
-                "the resources created since. To replace the state nevertheless, add --although-sound.",
+                "the resources created since. To replace the state nevertheless, add --force.",
             )
         backup = _save_current(context, bucket, key)
         state = json.loads(client.get_object(Bucket=bucket, Key=key, VersionId=identifier)["Body"].read())

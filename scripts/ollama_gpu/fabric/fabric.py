@@ -48,7 +48,7 @@ class Fabric:
 
     def init(self) -> None:
         context = self._context
-        bucket, _ = remote_state.place(context)
+        bucket, _ = remote_state.location(context)
         self._terraform.init({**context.environment.backend, "bucket": bucket})
 
     def validate(self) -> None:
@@ -80,7 +80,7 @@ class Fabric:
         """The addresses of all resources in the state."""
         return self._terraform.state_list()
 
-    def adopt(self, address: str, identifier: str) -> None:
+    def import_resource(self, address: str, identifier: str) -> None:
         """Replace the resource at ``address`` in the state by the one with this import ID; AWS is not changed.
 
         Raises UserError. If the import fails after the removal, the state contains neither; the call can be repeated.

@@ -81,7 +81,7 @@ def _identity(context: Context) -> Check:
 
 def state(context: Context) -> list[Check]:
     """Check that the state bucket exists, that the state is not locked, and that it can be read."""
-    bucket, _ = remote_state.place(context)
+    bucket, _ = remote_state.location(context)
     if not s3.has_bucket(context.aws, bucket):
         remedy = f"Create it, once per account and region: make bootstrap ENV={context.environment.name}"
         return [Check("state bucket", "failed", f"{bucket} does not exist", remedy)]

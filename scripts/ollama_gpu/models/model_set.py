@@ -216,7 +216,7 @@ def require_fit(environment: Environment, serving: Serving, needs: Mapping[str, 
         )
 
 
-def forget(context: Context) -> None:
+def unpublish(context: Context) -> None:
     """Remove the parameter and the environment's copy of the store."""
     delete_parameter(context.aws, context.contract.parameter("models", context.environment.name))
     try:

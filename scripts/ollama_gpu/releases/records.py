@@ -251,7 +251,7 @@ def _location(context: Context, number: int | None) -> tuple[str, str]:
 
 
 def _state_version(context: Context) -> str:
-    bucket, key = remote_state.place(context)
+    bucket, key = remote_state.location(context)
     return context.aws.s3.head_object(Bucket=bucket, Key=key).get("VersionId", "")
 
 

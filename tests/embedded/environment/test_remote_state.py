@@ -21,7 +21,7 @@ class State:
 
     def __init__(self, context: Context, s3: Any) -> None:
         self.context, self.s3 = context, s3
-        bucket, key = remote_state.place(context)
+        bucket, key = remote_state.location(context)
         self.place = {"Bucket": bucket, "Key": key}
         self.lock = {"Bucket": bucket, "Key": f"{key}.tflock"}
 
@@ -92,7 +92,7 @@ def test_valid_state_is_replaced_only_on_request(state: State) -> None:
     with pytest.raises(UserError, match=r"is sound \(serial 2\).*\n.*make rollback"):
         remote_state.restore(state.context, first)
     assert state.read()["serial"] == 2
-    assert remote_state.restore(state.context, first, although_sound=True)[0] == 3
+    assert remote_state.restore(state.context, first, force=True)[0] == 3
 
 
 @pytest.mark.parametrize("which", ["broken", "unknown"])

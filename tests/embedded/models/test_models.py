@@ -103,7 +103,7 @@ def test_removed_model_set_leaves_nothing(aws: Aws, store: Store, name: str) -> 
     model_set = make_set(name, "g5.xlarge", aws, store)
     store.add(GEMMA, b"{}")
     model_set.publish([{"name": "gemma3:4b"}])
-    models.forget(model_set.context)
+    models.unpublish(model_set.context)
     bucket = AGREED.artifact_bucket(aws.identity.account, "us-east-1")
     assert aws.s3.list_objects_v2(Bucket=bucket, Prefix=f"models/{name}/")["KeyCount"] == 0
     assert models.published(model_set.context) is None

@@ -398,11 +398,13 @@ def test_one_run_shows_all_obstacles(aws: Aws) -> None:
         ("offered: g5.huge", "failed"),
         ("offered: g5.xlarge", "ok"),
         ("quota L-DB2E81BA", "failed"),
+        ("database", "warning"),
         ("certificate", "failed"),
         ("image", "failed"),
         ("models", "failed"),
     ]
-    assert preflight.summary(rows) == "8 checks, 6 failed"
+    assert "without g5.huge" in next(row.seen for row in rows if row.what == "database")
+    assert preflight.summary(rows) == "9 checks, 6 failed"
 
 
 def test_an_aws_error_is_one_row_and_the_other_checks_continue(aws: Aws) -> None:

@@ -104,6 +104,12 @@ class Environment:
     def state_key(self) -> str:
         return self.backend["key"]
 
+    @property
+    def fleets(self) -> dict[str, Fleet]:
+        """The fleets that will exist: those other than the interactive one use only Spot and need spot_enabled."""
+        enabled = self.variables.spot_enabled
+        return {name: fleet for name, fleet in self.variables.fleets.items() if name == "interactive" or enabled}
+
 
 def names(paths: Paths) -> list[str]:
     """The names of the environments that have a variables file, in alphabetical order."""

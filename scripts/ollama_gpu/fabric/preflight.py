@@ -224,7 +224,7 @@ def quotas(context: Context) -> list[Check]:
 def vcpus_needed(environment: Environment, quota: Quota, vcpus: dict[str, int]) -> int:
     """The vCPUs that count towards a quota if every fleet is at its maximum and runs its largest instance type."""
     total = 0
-    for name, fleet in _fleets(environment).items():
+    for name, fleet in environment.fleets.items():
         batch = name != "interactive"
         spot = fleet.max_size if batch else _spot_share(fleet)
         count = spot if quota.spot else fleet.max_size - spot
@@ -250,6 +250,8 @@ def database(context: Context) -> Check:
             "Set alarms.database_connections below the class's max_connections, which must exceed the need.",
         )
     seen = f"{instance_class} takes {limit} connections or more; the instances open up to {needed} in a rollout"
+    if unknown := connections.unknown(context.environment):
+        seen += f", without {', '.join(unknown)}, which this tree does not know"
     if needed <= limit:
         return Check("database", "ok", seen)
     return Check(
@@ -383,14 +385,8 @@ def sign_on(context: Context) -> list[Check]:
     return [Check("sign-on", "failed", f"sign_on is set, but {name} contains no client secret", remedy)]
 
 
-def _fleets(environment: Environment) -> dict[str, Fleet]:
-    """The fleets that will exist. Fleets other than the interactive one use only Spot, so they need spot_enabled."""
-    variables = environment.variables
-    return {name: fleet for name, fleet in variables.fleets.items() if name == "interactive" or variables.spot_enabled}
-
-
 def _types(environment: Environment) -> list[str]:
-    return sorted({name for fleet in _fleets(environment).values() for name in fleet.instance_types})
+    return sorted({name for fleet in environment.fleets.values() for name in fleet.instance_types})
 
 
 def summary(checks: Sequence[Check]) -> str:

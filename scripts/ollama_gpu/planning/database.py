@@ -17,15 +17,22 @@ _ROLLOUT = (
 
 
 def needed(paths: Paths, environment: Environment) -> int:
-    """Return the most connections: every fleet at max_size on its largest type, in a rollout, with full pools."""
-    variables = environment.variables
-    fleets = {name: each for name, each in variables.fleets.items() if name == "interactive" or variables.spot_enabled}
-    total = 0
-    for fleet in fleets.values():
-        hosts = [host.of(paths, environment, instance_types.of(kind)) for kind in fleet.instance_types]
-        each = max(one.processes * one.connections_per_process for one in hosts)
+    """Return the most connections: every fleet at max_size on its largest type, in a rollout, with full pools.
+
+    Types that are not in the catalogue (`unknown`) are not counted.
+    """
+    known, total = instance_types.every(), 0
+    for fleet in environment.fleets.values():
+        hosts = [host.of(paths, environment, known[kind]) for kind in fleet.instance_types if kind in known]
+        each = max((one.processes * one.connections_per_process for one in hosts), default=0)
         total += math.ceil(round(_ROLLOUT * fleet.max_size, 6)) * each
     return total
+
+
+def unknown(environment: Environment) -> list[str]:
+    """Return the instance types of the fleets that are not in the catalogue."""
+    used = {kind for fleet in environment.fleets.values() for kind in fleet.instance_types}
+    return sorted(used - instance_types.every().keys())
 
 
 def limit(paths: Paths, instance_class: str) -> int | None:

@@ -10,6 +10,7 @@ import json
 import secrets
 import string
 from collections.abc import Callable
+from typing import Literal
 
 from botocore.exceptions import ClientError
 
@@ -18,6 +19,9 @@ from ollama_gpu.core.errors import UserError
 from ollama_gpu.core.waiting import wait_until
 from ollama_gpu.environment.context import Context
 from ollama_gpu.environment.settings import Environment
+
+_REQUIRED = "required"
+"""Key in the cache's secret: the cache refuses clients without the token."""
 
 
 def fill(context: Context) -> list[str]:
@@ -73,33 +77,43 @@ def protect_cache(context: Context, replication_group: str) -> bool:
 
     Terraform does not manage the token: the token must not be in the state, and the provider has no write-only argument
     for it. ROTATE accepts the token in addition to clients without one. SET, which AWS allows only after ROTATE, then
-    refuses clients without it.
+    refuses clients without it. The secret records that SET succeeded, because AWS does not show it: after an
+    interruption between the two, the next call continues with SET.
     """
     group = context.aws.elasticache.describe_replication_groups(ReplicationGroupId=replication_group)[
         "ReplicationGroups"
     ][0]
-    if group.get("AuthTokenEnabled"):
+    name = context.contract.secret("cache", context.environment.name)
+    secret = json.loads(context.aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
+    enabled = bool(group.get("AuthTokenEnabled"))
+    if enabled and secret.get(_REQUIRED):
         return False
-    value = context.aws.secretsmanager.get_secret_value(
-        SecretId=context.contract.secret("cache", context.environment.name)
-    )["SecretString"]
-    token = json.loads(value)["auth_token"]
-    for strategy in ("ROTATE", "SET"):
-        _wait_available(context.aws, replication_group)
-        context.aws.elasticache.modify_replication_group(
-            ReplicationGroupId=replication_group,
-            AuthToken=token,
-            AuthTokenUpdateStrategy="ROTATE" if strategy == "ROTATE" else "SET",
-            ApplyImmediately=True,
-        )
-    _wait_available(context.aws, replication_group)
+    if not enabled:
+        _change_token(context.aws, replication_group, secret["auth_token"], "ROTATE")
+    _change_token(context.aws, replication_group, secret["auth_token"], "SET")
+    context.aws.secretsmanager.put_secret_value(SecretId=name, SecretString=json.dumps({**secret, _REQUIRED: True}))
     return True
+
+
+def _change_token(aws: Aws, replication_group: str, token: str, strategy: Literal["ROTATE", "SET"]) -> None:
+    _wait_available(aws, replication_group)
+    aws.elasticache.modify_replication_group(
+        ReplicationGroupId=replication_group,
+        AuthToken=token,
+        AuthTokenUpdateStrategy=strategy,
+        ApplyImmediately=True,
+    )
+    _wait_available(aws, replication_group)
 
 
 def _wait_available(aws: Aws, replication_group: str) -> None:
     def available() -> bool:
-        answer = aws.elasticache.describe_replication_groups(ReplicationGroupId=replication_group)
-        return answer["ReplicationGroups"][0]["Status"] == "available"
+        group = aws.elasticache.describe_replication_groups(ReplicationGroupId=replication_group)["ReplicationGroups"][
+            0
+        ]
+        # An accepted change of the token is pending before the status says `modifying` (API reference,
+        # ReplicationGroupPendingModifiedValues).
+        return group["Status"] == "available" and not group.get("PendingModifiedValues", {}).get("AuthTokenStatus")
 
     # Setting a token on two nodes takes 5 to 15 minutes (ElastiCache's documentation). Fail after twice that time.
     wait_until(available, f"the cache {replication_group} to be available", seconds=1800, every=5)

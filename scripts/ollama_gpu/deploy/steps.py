@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Any
 
 from ollama_gpu import backup, rollout
@@ -82,7 +83,11 @@ def _deploy_release(
     story: Story,
     reapplies: int | None = None,
 ) -> dict[str, Any]:
-    """Plan, review, apply, roll the instances, and wait until they serve. The record covers apply to end."""
+    """Plan, review, apply, roll the instances, and wait until they serve. The record covers apply to end.
+
+    Raises UserError at the end if a second plan is not empty.
+    """
+    began = datetime.now(UTC)
     story.begin("plan and apply", FABRIC)
     fabric = Fabric(context, view, release)
     fabric.init()
@@ -107,14 +112,15 @@ def _deploy_release(
         outputs = fabric.outputs()
         _fill_secrets(context, outputs)
         story.begin("instances", INSTANCES)
-        if plan.changes:
-            _require_empty_plan(context, fabric.plan())
+        drift = _drift(context, fabric.plan()) if plan.changes else None
         if writer:
             writer.rolling_out(outputs)
         rollout.roll(context, outputs, view)
-        serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+        serving.wait(context, outputs, view, SERVING_SECONDS, began)
     if writer:
         note(f"release {writer.record.number} is deployed: {release.name}")
+    if drift:
+        raise drift  # only now: a difference that only AWS shows must not keep the instances from their new version
     return outputs
 
 
@@ -124,9 +130,11 @@ def resume_rollout(context: Context, outputs: dict[str, Any], view: ProgressView
         pending = ", ".join(fleet.fleet for fleet in rollout.pending_rollouts(context, outputs))
         note("No rollout is under way." + (f" The next deploy rolls: {pending}." if pending else ""))
         return
-    with records.recording(records.reopen(context)):
+    writer = records.reopen(context)
+    with records.recording(writer):
         rollout.roll(context, outputs, view)
-        serving.wait(context, outputs, view, seconds=SERVING_SECONDS)
+        began = writer.record.began if writer else datetime.now(UTC)
+        serving.wait(context, outputs, view, SERVING_SECONDS, began)
 
 
 def cancel_rollout(context: Context, outputs: dict[str, Any], view: ProgressView) -> None:
@@ -221,15 +229,19 @@ def _fill_secrets(context: Context, outputs: dict[str, Any]) -> None:
         note(f"cache: {group} now requires its auth token")
 
 
-def _require_empty_plan(context: Context, second: SavedPlan) -> None:
+def _drift(context: Context, second: SavedPlan) -> UserError | None:
+    """Return the error that ends the deploy if a second plan is not empty, and show its changes now."""
     second.path.unlink(missing_ok=True)
-    if second.changes:
-        changed = "\n".join(f"  {line}" for line in second.review.lines())
-        raise UserError(
-            f"Terraform's plan for {context.environment.name} is not empty after the apply:\n{changed}",
-            "Run the deploy again. If the changes remain, report a bug with these lines.",
-        )
-    note("second plan: no changes")
+    if not second.changes:
+        note("second plan: no changes")
+        return None
+    changed = "\n".join(f"  {line}" for line in second.review.lines())
+    note(f"second plan: not empty, so the deploy goes on and then ends with exit status 1:\n{changed}")
+    return UserError(
+        f"The release is deployed, but Terraform's plan for {context.environment.name} is not empty after the"
+        f" apply:\n{changed}",
+        "Run the deploy again. If the changes remain, report a bug with these lines.",
+    )
 
 
 def _require_chat(context: Context, outputs: dict[str, Any], view: ProgressView) -> None:

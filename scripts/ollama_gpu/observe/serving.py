@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from ollama_gpu.core.errors import UserError
@@ -11,6 +12,7 @@ from ollama_gpu.environment.context import Context
 from ollama_gpu.terraform.progress import ProgressView
 
 EVERY_SECONDS = 3.0
+CLOCK_SLACK = timedelta(minutes=1)  # between this machine's clock and AWS's
 FAILED_LAUNCHES = 4  # in a row; a single failure can be an accident
 
 
@@ -36,14 +38,17 @@ class FleetState:
         return f"{self.name}: " + ", ".join(parts)
 
 
-def wait(context: Context, outputs: dict[str, Any], view: ProgressView, seconds: float) -> None:
-    """Return when every fleet serves. Raises UserError with the cause if launches keep failing, or on timeout."""
+def wait(context: Context, outputs: dict[str, Any], view: ProgressView, seconds: float, since: datetime) -> None:
+    """Return when every fleet serves. Raises UserError with the cause if launches keep failing, or on timeout.
+
+    ``since``: the start of the deploy. Auto Scaling keeps activities for six weeks, and earlier failures do not count.
+    """
     deadline = time.monotonic() + seconds
     view.started("instances")
     outcome, reported = "failed", ""
     try:
         while True:
-            fleets = [read_fleet(context, outputs, name) for name in outputs["fleets"]]
+            fleets = [read_fleet(context, outputs, name, since) for name in outputs["fleets"]]
             if all(fleet.serves for fleet in fleets):
                 outcome = "serving"
                 return
@@ -66,8 +71,11 @@ def wait(context: Context, outputs: dict[str, Any], view: ProgressView, seconds:
 _REMEDY = "See the boot steps of each instance with `make status`. Fix the cause, then run the deploy again."
 
 
-def read_fleet(context: Context, outputs: dict[str, Any], name: str) -> FleetState:
-    """Read the state of a fleet from Auto Scaling and the load balancer."""
+def read_fleet(context: Context, outputs: dict[str, Any], name: str, since: datetime | None = None) -> FleetState:
+    """Read the state of a fleet from Auto Scaling and the load balancer.
+
+    ``since``: failed launches that began earlier do not count; None counts all since the last success.
+    """
     group = outputs["fleets"][name]["group_name"]
     found = context.aws.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
     states = [item["LifecycleState"] for item in found["Instances"]]
@@ -78,17 +86,17 @@ def read_fleet(context: Context, outputs: dict[str, Any], name: str) -> FleetSta
         in_service=states.count("InService"),
         healthy=sum(each["TargetHealth"]["State"] == "healthy" for each in targets["TargetHealthDescriptions"]),
         booting=sum(state.startswith("Pending") for state in states),
-        failed=_failed_launches(context, group),
+        failed=_failed_launches(context, group, since),
     )
 
 
-def _failed_launches(context: Context, group: str) -> tuple[str, ...]:
+def _failed_launches(context: Context, group: str, since: datetime | None) -> tuple[str, ...]:
     activities = context.aws.autoscaling.describe_scaling_activities(AutoScalingGroupName=group)["Activities"]
     failed = []
     for activity in activities:  # newest first
         if not activity["Description"].startswith("Launching"):
             continue
-        if activity["StatusCode"] == "Successful":
+        if activity["StatusCode"] == "Successful" or (since and activity["StartTime"] < since - CLOCK_SLACK):
             break
         if activity["StatusCode"] in ("Failed", "Cancelled"):
             failed.append(activity.get("StatusMessage") or activity["Cause"])

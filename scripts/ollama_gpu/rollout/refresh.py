@@ -71,11 +71,15 @@ def newest(aws: Aws, outputs: dict[str, Any], fleet: str) -> Refresh | None:
 
 
 def reload(aws: Aws, refresh: Refresh) -> Refresh:
-    """Read the current state of a refresh."""
-    answer = aws.autoscaling.describe_instance_refreshes(
-        AutoScalingGroupName=refresh.group, InstanceRefreshIds=[refresh.identifier]
-    )
-    return _refresh(refresh.fleet, answer["InstanceRefreshes"][0])
+    """Read the current state of a refresh. It stays as it was if AWS does not list the refresh yet."""
+    return find(aws, refresh.fleet, refresh.group, refresh.identifier) or refresh
+
+
+def find(aws: Aws, fleet: str, group: str, identifier: str) -> Refresh | None:
+    """Return a refresh by its id; None if AWS does not list it, as shortly after its start."""
+    answer = aws.autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, InstanceRefreshIds=[identifier])
+    found = answer["InstanceRefreshes"]
+    return _refresh(fleet, found[0]) if found else None
 
 
 def _refresh(fleet: str, found: Any) -> Refresh:

@@ -11,17 +11,20 @@ from botocore.exceptions import ClientError
 from ollama_gpu.core.aws import Aws, code_of
 from ollama_gpu.core.console import note
 from ollama_gpu.core.errors import UserError
+from ollama_gpu.core.waiting import wait_until
 from ollama_gpu.environment.context import Context
 from ollama_gpu.terraform.progress import ProgressView
 
 from .instance_watch import InstanceWatch
 from .pending import PendingRollout, pending_rollouts
-from .refresh import REVERSIBLE, Refresh, newest, reload, under_way
+from .refresh import REVERSIBLE, Refresh, find, newest, reload, under_way
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling.type_defs import RefreshPreferencesTypeDef
 
 EVERY_SECONDS = 2.0
+LISTED_SECONDS = 120.0
+CONTENTION_WAITS = (2.0, 5.0, 10.0, 20.0)
 LOST_INSTANCES = 2
 """Roll back after this many failed instances of the new version. A single failure can be an accident."""
 
@@ -70,15 +73,49 @@ def start(context: Context, outputs: dict[str, Any], fleet: PendingRollout) -> R
     if watched:
         preferences["AlarmSpecification"] = {"Alarms": watched}
     note(f"rollout: {fleet.fleet}: replacing {fleet.stale} of {fleet.desired} instances with version {fleet.version}")
-    context.aws.autoscaling.start_instance_refresh(
-        AutoScalingGroupName=fleet.group,
-        Strategy="Rolling",
-        DesiredConfiguration=fleet.desired_configuration,
-        Preferences=preferences,
-    )
-    started = newest(context.aws, outputs, fleet.fleet)
-    assert started is not None  # noqa: S101, just started
-    return started
+    return _request(context, outputs, fleet, preferences)
+
+
+def _request(
+    context: Context, outputs: dict[str, Any], fleet: PendingRollout, preferences: RefreshPreferencesTypeDef
+) -> Refresh:
+    """Start the refresh and return it. AWS may list it only later (eventual consistency), so it is found by its id."""
+    aws, found = context.aws, list[Refresh]()
+    try:
+        identifier = _unless_contended(
+            lambda: aws.autoscaling.start_instance_refresh(
+                AutoScalingGroupName=fleet.group,
+                Strategy="Rolling",
+                DesiredConfiguration=fleet.desired_configuration,
+                Preferences=preferences,
+            )
+        )["InstanceRefreshId"]
+    except ClientError as error:
+        running = newest(aws, outputs, fleet.fleet)
+        if code_of(error) != "InstanceRefreshInProgress" or running is None:
+            raise
+        if running.version != fleet.version:
+            raise refusal(context, running) from error
+        return running  # the SDK repeated a request whose answer was lost
+
+    def listed() -> bool:
+        found.extend(filter(None, [find(aws, fleet.fleet, fleet.group, identifier)]))
+        return bool(found)
+
+    wait_until(listed, f"the instance refresh {identifier} to be listed", LISTED_SECONDS, every=EVERY_SECONDS)
+    return found[0]
+
+
+def _unless_contended(request: Callable[[], Any]) -> Any:
+    """Repeat a request that AWS refuses because another change of the group is pending (ResourceContention)."""
+    for wait in CONTENTION_WAITS:
+        try:
+            return request()
+        except ClientError as error:
+            if code_of(error) != "ResourceContention":
+                raise
+        time.sleep(wait)
+    return request()
 
 
 def follow(
@@ -155,11 +192,12 @@ def _remedy(context: Context, refresh: Refresh) -> str:
 
 
 def _request_rollback(aws: Aws, group: str) -> bool:
-    """Request a rollback. Returns False if the refresh has just ended."""
+    """Request a rollback. Returns False if the refresh has just ended, or can no longer be rolled back."""
     try:
-        aws.autoscaling.rollback_instance_refresh(AutoScalingGroupName=group)
+        _unless_contended(lambda: aws.autoscaling.rollback_instance_refresh(AutoScalingGroupName=group))
     except ClientError as error:
-        if code_of(error) in ("ActiveInstanceRefreshNotFound", "ActiveInstanceRefreshNotFoundFault"):
+        # AWS also refuses while it already rolls the refresh back or cancels it (IrreversibleInstanceRefresh)
+        if code_of(error) in ("ActiveInstanceRefreshNotFound", "IrreversibleInstanceRefresh"):
             return False
         raise
     return True

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from bench.soak import rehearsals
@@ -25,6 +27,7 @@ from ollama_gpu.environment import settings
 from ollama_gpu.environment.context import Context
 from ollama_gpu.environment.embedded_aws import Endpoint
 from ollama_gpu.local.lab import control_client
+from ollama_gpu.observe import serving
 from ollama_gpu.rollout import steps
 from tests.embedded.conftest import REGION, wait_until
 
@@ -339,6 +342,82 @@ def test_interrupted_follow_keeps_rollout_and_names_commands(fleets: Fleets, cap
     followed = rollout.roll(fleets.context, fleets.outputs, Seen())
     assert followed[0].identifier == started.identifier, "the second run started another refresh"
     assert fleets.in_service() == Counter({version: 2})
+
+
+def answer_instead(
+    aws: Aws, operation: str, times: int, answers: Callable[[], tuple[int, dict[str, Any]]]
+) -> list[int]:
+    """Give the first ``times`` calls of an operation another answer, as AWS does. Returns the list of these calls."""
+    given: list[int] = []
+
+    def before(**_: Any) -> Any:
+        if len(given) == times:
+            return None  # the request goes on
+        given.append(len(given))
+        status, parsed = answers()
+        return AWSResponse("", status, {}, None), parsed  # type: ignore[arg-type]
+
+    aws.autoscaling.meta.events.register_first(f"before-call.auto-scaling.{operation}", before)
+    return given
+
+
+def refusal(code: str) -> tuple[int, dict[str, Any]]:
+    return 400, {"Error": {"Code": code, "Message": "by the test"}, "ResponseMetadata": {}}
+
+
+def test_refresh_that_aws_lists_late_is_followed_by_its_id(fleets: Fleets) -> None:
+    """The APIs of EC2 and Auto Scaling are eventually consistent: a describe may not show a refresh that just began."""
+    fleets.new_version()
+    first = rollout.roll(fleets.context, fleets.outputs, Seen())
+    version = fleets.new_version("bGF0ZXI=")
+    pending = rollout.pending_rollouts(fleets.context, fleets.outputs)[0]
+    late = answer_instead(fleets.aws, "DescribeInstanceRefreshes", 3, lambda: (200, {"InstanceRefreshes": []}))
+    started = rollout.start(fleets.context, fleets.outputs, pending)
+    assert len(late) == 3
+    assert started.version == version
+    assert started.identifier not in {each.identifier for each in first}
+    lost = answer_instead(fleets.aws, "DescribeInstanceRefreshes", 1, lambda: (200, {"InstanceRefreshes": []}))
+    assert rollout.follow(fleets.context, started, Seen()).status == "Successful"
+    assert len(lost) == 1
+
+
+def test_repeated_start_whose_answer_was_lost_follows_the_refresh(fleets: Fleets, silent: None) -> None:
+    fleets.new_version()
+    pending = rollout.pending_rollouts(fleets.context, fleets.outputs)[0]
+    first = rollout.start(fleets.context, fleets.outputs, pending)
+    answer_instead(fleets.aws, "StartInstanceRefresh", 1, lambda: refusal("InstanceRefreshInProgress"))
+    assert rollout.start(fleets.context, fleets.outputs, pending).identifier == first.identifier
+
+
+def test_start_is_repeated_while_another_change_of_the_group_is_pending(
+    fleets: Fleets, silent: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "CONTENTION_WAITS", (0.1, 0.1))
+    fleets.new_version()
+    pending = rollout.pending_rollouts(fleets.context, fleets.outputs)[0]
+    refused = answer_instead(fleets.aws, "StartInstanceRefresh", 2, lambda: refusal("ResourceContention"))
+    assert rollout.start(fleets.context, fleets.outputs, pending).under_way
+    assert len(refused) == 2
+
+
+def test_refresh_that_cannot_be_rolled_back_any_more_is_left_alone(fleets: Fleets, silent: None) -> None:
+    fleets.new_version()
+    rollout.start(fleets.context, fleets.outputs, rollout.pending_rollouts(fleets.context, fleets.outputs)[0])
+    answer_instead(fleets.aws, "RollbackInstanceRefresh", 1, lambda: refusal("IrreversibleInstanceRefresh"))
+    assert rollout.roll_back(fleets.context, fleets.outputs, Seen()) == []
+
+
+def test_failed_launches_of_an_earlier_deploy_do_not_count(fleets: Fleets, silent: None) -> None:
+    fleets.aws.autoscaling.set_desired_capacity(
+        AutoScalingGroupName=fleets.group_name("interactive"), DesiredCapacity=3
+    )
+    wait_until(fleets.waiting)
+    fleets.answer("ABANDON")
+    group = fleets.group_name("interactive")
+    wait_until(lambda: serving._failed_launches(fleets.context, group, None))
+    began = datetime.now(UTC)
+    assert serving._failed_launches(fleets.context, group, began), "within the tolerance for clocks"
+    assert serving._failed_launches(fleets.context, group, began + 2 * serving.CLOCK_SLACK) == ()
 
 
 def test_rollout_is_rolled_back_on_request(fleets: Fleets, silent: None) -> None:

@@ -364,6 +364,10 @@ variable "region" {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
     error_message = "region must be the code of an AWS region, such as us-east-1 or eu-central-1."
   }
+  validation {
+    condition     = !can(regex("^(cn|us-gov|us-iso|us-isob|us-isof|eu-isoe|eusc)-", var.region))
+    error_message = "region is in another AWS partition (China, GovCloud, sovereign or isolated regions), whose service names and endpoints differ. Use a region of the partition aws, such as us-east-1."
+  }
 }
 
 variable "release" {
@@ -442,8 +446,18 @@ variable "spot_enabled" {
 }
 
 variable "tags" {
-  description = "Additional tags for every resource, such as a cost center."
+  description = "Additional tags for every resource, such as CostCenter. Keys have no spaces and no slashes, because instances read their tags from the metadata service."
   type        = map(string)
   default     = {}
   nullable    = false
+
+  # EC2 User Guide, "View tags for your EC2 instances using instance metadata". Otherwise no instance starts.
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : can(regex("^[0-9a-zA-Z_+=,.@:-]{1,128}$", key)) && !contains([".", "..", "_index"], key)])
+    error_message = "tags: a key may have letters, digits and the characters + - = . , _ : @, for example CostCenter. EC2 starts no instance with these keys: ${join(", ", [for key in keys(var.tags) : "`${key}`" if !can(regex("^[0-9a-zA-Z_+=,.@:-]{1,128}$", key)) || contains([".", "..", "_index"], key)])}."
+  }
+  validation {
+    condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:")])
+    error_message = "tags: keys that begin with aws: are reserved by AWS."
+  }
 }

@@ -25,6 +25,10 @@ variable "region" {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
     error_message = "region must be the code of an AWS region, such as us-east-1 or eu-central-1."
   }
+  validation {
+    condition     = !can(regex("^(cn|us-gov|us-iso|us-isob|us-isof|eu-isoe|eusc)-", var.region))
+    error_message = "region is in another AWS partition (China, GovCloud, sovereign or isolated regions), whose service names and endpoints differ. Use a region of the partition aws, such as us-east-1."
+  }
 }
 
 variable "tags" {

@@ -335,3 +335,35 @@ run "a_rollout_warmup_above_one_hour_is_refused" {
   }
   expect_failures = [var.rollout]
 }
+
+run "a_region_of_another_partition_is_refused" {
+  command = plan
+  variables {
+    region = "us-gov-west-1"
+  }
+  expect_failures = [var.region]
+}
+
+run "a_tag_key_that_instance_metadata_refuses_is_refused" {
+  command = plan
+  variables {
+    tags = { "Cost Center" = "42" }
+  }
+  expect_failures = [var.tags]
+}
+
+run "a_tag_key_with_a_slash_is_refused" {
+  command = plan
+  variables {
+    tags = { "kubernetes.io/cluster" = "owned" }
+  }
+  expect_failures = [var.tags]
+}
+
+run "a_reserved_tag_key_is_refused" {
+  command = plan
+  variables {
+    tags = { "aws:owner" = "me" }
+  }
+  expect_failures = [var.tags]
+}

@@ -27,6 +27,7 @@ STOP_SECONDS = 20.0
 LOG_TAIL_LINES = 15
 CLOCK_SLACK_SECONDS = 60.0  # psutil derives the start time from the boot time, which clock corrections move
 _POLL_SECONDS = 0.1
+_EXEC_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,12 @@ class BackgroundProcess:
                     pass_fds=pass_fds,
                 )
             try:
-                created = psutil.Process(child.pid).create_time()
+                started = psutil.Process(child.pid)
+                created = started.create_time()
+                # For a moment after exec, the command line by which `Record.process` decides is empty.
+                with suppress(psutil.Error):  # it has ended, which `wait` reports
+                    while not started.cmdline():
+                        time.sleep(_EXEC_SECONDS)
                 files.replace(self._record_file, json.dumps({"pid": child.pid, "created": created, **(details or {})}))
             except (OSError, psutil.Error):
                 child.kill()  # without a record, no later command could find it

@@ -1,5 +1,6 @@
 data "aws_ami" "this" {
   # The image can belong to this account, to a vendor, or to an account that shares it, so only the ID selects it.
+  include_deprecated = true # AWS hides a public image two years after its creation, but it still launches
   filter {
     name   = "image-id"
     values = [var.image_id]

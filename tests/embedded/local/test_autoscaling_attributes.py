@@ -72,6 +72,18 @@ def test_enabled_group_metrics_are_published(fabric: Fabric) -> None:
     assert fabric.group()["EnabledMetrics"] == []
 
 
+@pytest.mark.parametrize("seconds", [29, 7201])
+def test_hook_with_a_heartbeat_out_of_range_is_rejected(fabric: Fabric, seconds: int) -> None:
+    fabric.create(desired=0)
+    with pytest.raises(ClientError, match="30 to 7200"):
+        fabric.asg.put_lifecycle_hook(
+            AutoScalingGroupName="fleet",
+            LifecycleHookName="ready",
+            LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+            HeartbeatTimeout=seconds,
+        )
+
+
 def test_hook_update_keeps_omitted_parameters(fabric: Fabric) -> None:
     fabric.create(
         LifecycleHookSpecificationList=[

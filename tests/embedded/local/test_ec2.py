@@ -182,3 +182,17 @@ def test_account_has_debian_image(client: Client) -> None:
     assert image["ImageId"] == stock_image(client)
     assert (image["Architecture"], image["VirtualizationType"], image["State"]) == ("x86_64", "hvm", "available")
     assert image["RootDeviceName"] == "/dev/xvda"
+
+
+@pytest.mark.parametrize("key", ["Cost Center", "kubernetes.io/cluster", "_index"])
+def test_tag_key_that_instance_metadata_cannot_show_prevents_the_launch(
+    client: Client, network: dict[str, Any], name: str, key: str
+) -> None:
+    data = template_data(client, network["group"])
+    data["TagSpecifications"] = [{"ResourceType": "instance", "Tags": [{"Key": key, "Value": "42"}]}]
+    client("ec2").create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+    assert launch(client, name, "1", network["subnets"][0])["State"]["Name"] == "running"
+    data["MetadataOptions"]["InstanceMetadataTags"] = "enabled"
+    client("ec2").create_launch_template_version(LaunchTemplateName=name, LaunchTemplateData=data)
+    with pytest.raises(ClientError, match=f"'{key}' is not a valid tag key"):
+        launch(client, name, "2", network["subnets"][0])

@@ -44,6 +44,14 @@ def test_started_process_is_found_with_its_details_and_stopped(process: Backgrou
     assert process.record() is None
 
 
+def test_process_is_found_at_once_however_busy_the_machine_is(process: BackgroundProcess) -> None:
+    """Right after exec the kernel shows an empty command line: 19 of 400 starts on two busy processors."""
+    for _ in range(20):
+        start(process)
+        assert process.record() is not None
+        process.stop()
+
+
 def test_killed_process_is_not_running(process: BackgroundProcess) -> None:
     child = start(process)
     child.kill()

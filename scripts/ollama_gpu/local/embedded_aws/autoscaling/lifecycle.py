@@ -12,6 +12,8 @@ from .settings import settings
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT = 30, 7200
+"""Seconds, from the API reference of PutLifecycleHook."""
 
 
 def put_hook(group: Group, name: str, given: Json) -> LifecycleHook:
@@ -24,9 +26,12 @@ def put_hook(group: Group, name: str, given: Json) -> LifecycleHook:
     result = given.get("DefaultResult") or hook.default_result
     if result not in (CONTINUE, ABANDON):
         raise ValidationError(f"Invalid lifecycle default result {result}; valid are {CONTINUE}, {ABANDON}.")
+    timeout = int(given.get("HeartbeatTimeout") or hook.heartbeat_timeout)
+    if not SHORTEST_HEARTBEAT <= timeout <= LONGEST_HEARTBEAT:
+        raise ValidationError(f"HeartbeatTimeout must be {SHORTEST_HEARTBEAT} to {LONGEST_HEARTBEAT} seconds.")
     hook.transition = transition
     hook.default_result = result
-    hook.heartbeat_timeout = int(given.get("HeartbeatTimeout") or hook.heartbeat_timeout)
+    hook.heartbeat_timeout = timeout
     group.hooks[name] = hook
     return hook
 

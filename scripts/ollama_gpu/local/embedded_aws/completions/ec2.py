@@ -13,7 +13,8 @@ moto 5.2.5 has these defects:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -96,6 +97,9 @@ def _complete_instances() -> None:
         tags = {kind: dict(values) for kind, values in (kwargs.get("tags") or {}).items()}
         volume_tags = convert_tag_spec(template.get("TagSpecifications") or []).get("volume", {})
         kwargs["tags"] = {**tags, "volume": {**volume_tags, **tags.get("volume", {})}}
+        if (kwargs["metadata_options"] or {}).get("InstanceMetadataTags") == "enabled":
+            instance_tags = convert_tag_spec(template.get("TagSpecifications") or []).get("instance", {})
+            _refuse_keys_for_metadata({**instance_tags, **tags.get("instance", {})})
         mappings = _block_devices(self, image_id, template, kwargs.get("block_device_mappings") or [])
         kwargs["block_device_mappings"] = mappings
 
@@ -104,6 +108,19 @@ def _complete_instances() -> None:
             _finish_volumes(self, instance, mappings)
             _associate_profile(self, instance, kwargs, template)
         return reservation
+
+
+def _refuse_keys_for_metadata(tags: Iterable[str]) -> None:
+    """Refuse tag keys that instance metadata cannot show (EC2 User Guide, "View tags using instance metadata").
+
+    The message is AWS's, from seek-oss/aec #411 and aws/karpenter-provider-aws #1527.
+    """
+    for key in tags:
+        if not re.fullmatch(r"[0-9a-zA-Z\-_+=,.@:]{1,255}", key) or key in (".", "..", "_index"):
+            raise InvalidParameterValueError(
+                f"'{key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{{1,255}}),"
+                " and must not be a reserved name ('.', '..', '_index')"
+            )
 
 
 def _apply_interfaces(kwargs: dict[str, Any], template: dict[str, Any]) -> None:

@@ -98,7 +98,7 @@ class BackgroundProcess:
                 created = started.create_time()
                 # For a moment after exec, the command line by which `Record.process` decides is empty.
                 with suppress(psutil.Error):  # it has ended, which `wait` reports
-                    while not started.cmdline():
+                    while self._module not in started.cmdline():
                         time.sleep(_EXEC_SECONDS)
                 files.replace(self._record_file, json.dumps({"pid": child.pid, "created": created, **(details or {})}))
             except (OSError, psutil.Error):

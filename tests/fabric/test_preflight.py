@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import http.server
 import json
+import math
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ollama_gpu.core import contract
-from ollama_gpu.core.aws import Aws
+from ollama_gpu.core.aws import Aws, parameter
 from ollama_gpu.core.checks import Check
 from ollama_gpu.core.errors import UserError
 from ollama_gpu.core.paths import Paths, locate
@@ -27,7 +28,7 @@ from ollama_gpu.environment import images, settings
 from ollama_gpu.environment.context import Context
 from ollama_gpu.environment.embedded_aws import EmbeddedAws
 from ollama_gpu.environment.settings import Environment
-from ollama_gpu.fabric import preflight
+from ollama_gpu.fabric import preflight, quotas
 from ollama_gpu.fabric.fabric import Fabric
 from ollama_gpu.terraform.progress import NoProgress
 from tests import contexts
@@ -197,41 +198,82 @@ def limit(aws: Aws, code: str) -> int:
     return int(aws.service_quotas.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"])
 
 
-@pytest.mark.parametrize(
-    ("code", "kind", "vcpus", "spot"),
-    [
-        # The catalogue no longer has the smaller p3 types; their quota is the same.
-        ("L-DB2E81BA", "g5.xlarge", 4, False),
-        ("L-417A185B", "p3dn.24xlarge", 96, False),
-        ("L-3819A6DF", "g4dn.xlarge", 4, True),
-        ("L-7212CCBC", "p3dn.24xlarge", 96, True),
-    ],
-)
-def test_a_quota_is_enough_for_exactly_the_instances_that_fit(
-    aws: Aws, code: str, kind: str, vcpus: int, spot: bool
-) -> None:
+QUOTA_OF = [
+    # The catalogue no longer has the smaller p3 types; their quota is the same.
+    ("L-DB2E81BA", "g5.xlarge", 4, False),
+    ("L-417A185B", "p3dn.24xlarge", 96, False),
+    ("L-3819A6DF", "g4dn.xlarge", 4, True),
+    ("L-7212CCBC", "p3dn.24xlarge", 96, True),
+]
+
+
+def quota_row(aws: Aws, code: str, kind: str, max_size: int, spot: bool = False) -> Check:
+    chosen = environment(kind, max_size=max_size)
+    if spot:
+        chosen = environment(fleets=batch(kind, max_size=max_size), spot_enabled=True)
+    return next(row for row in quotas.vcpus(context_of(chosen, AGREED, aws)) if row.what == f"quota {code}")
+
+
+@pytest.mark.parametrize(("code", "kind", "vcpus", "spot"), QUOTA_OF)
+def test_a_quota_is_refused_for_more_instances_than_fit(aws: Aws, code: str, kind: str, vcpus: int, spot: bool) -> None:
     fitting = limit(aws, code) // vcpus
-
-    def row(max_size: int) -> Check:
-        chosen = environment(kind, max_size=max_size)
-        if spot:
-            chosen = environment(fleets=batch(kind, max_size=max_size), spot_enabled=True)
-        return next(row for row in preflight.quotas(context_of(chosen, AGREED, aws)) if row.what == f"quota {code}")
-
-    assert row(fitting).state == "ok"
-    needed = (fitting + 1) * vcpus
+    assert quota_row(aws, code, kind, fitting, spot).state == "warning"
+    more = fitting + 1
     assert refused(
-        row(fitting + 1),
-        f"{limit(aws, code)} vCPUs, {needed} needed",
+        quota_row(aws, code, kind, more, spot),
+        f"{limit(aws, code)} vCPUs, {more * vcpus} needed",
         "max_size",
         "aws service-quotas request-service-quota-increase --service-code ec2 "
-        f"--quota-code {code} --desired-value {needed} --region {REGION}",
+        f"--quota-code {code} --desired-value {math.ceil(1.1 * more) * vcpus} --region {REGION}",
     )
 
 
+def test_a_quota_without_room_for_a_rollout_is_a_warning(aws: Aws) -> None:
+    """At max_size a rollout launches 10 % more, and at least one instance, before it terminates any."""
+    assert limit(aws, "L-DB2E81BA") == 768
+    assert quota_row(aws, "L-DB2E81BA", "g5.xlarge", 174).state == "ok"  # 192 instances in a rollout
+    row = quota_row(aws, "L-DB2E81BA", "g5.xlarge", 175)
+    assert (row.state, "a rollout or a replacement at max_size needs 772" in row.seen) == ("warning", True)
+    assert "--desired-value 772" in row.remedy
+
+
+def test_instances_outside_the_environment_count_towards_a_quota(aws: Aws) -> None:
+    zone = aws.ec2.describe_instance_type_offerings(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["g5.12xlarge"]}]
+    )["InstanceTypeOfferings"][0]["Location"]
+    stock = parameter(aws, images.STOCK_PARAMETER) or ""
+    started = aws.ec2.run_instances(
+        ImageId=stock, InstanceType="g5.12xlarge", MinCount=2, MaxCount=2, Placement={"AvailabilityZone": zone}
+    )["Instances"]
+    identifiers = [each["InstanceId"] for each in started]
+    try:
+        row = quota_row(aws, "L-DB2E81BA", "g5.xlarge", 170)  # 187 instances in a rollout, 748 vCPUs
+        assert (row.state, "96 used outside this environment" in row.seen) == ("failed", True)
+        own = AGREED.identifying_tags("prod")
+        aws.ec2.create_tags(Resources=identifiers, Tags=[{"Key": key, "Value": text} for key, text in own.items()])
+        assert quota_row(aws, "L-DB2E81BA", "g5.xlarge", 170).state == "ok"
+    finally:
+        aws.ec2.terminate_instances(InstanceIds=identifiers)
+
+
 def test_an_unused_quota_is_not_checked(aws: Aws) -> None:
-    rows = preflight.quotas(context_of(environment("g5.xlarge"), AGREED, aws))
+    rows = quotas.vcpus(context_of(environment("g5.xlarge"), AGREED, aws))
     assert [row.what for row in rows] == ["quota L-DB2E81BA"]
+
+
+def test_addresses_of_others_count_towards_the_quota_of_the_nat_gateways(aws: Aws) -> None:
+    prod = context_of(environment("g5.xlarge"), AGREED, aws)
+    row = quotas.addresses(prod, zones=3)
+    assert (row.state, row.seen) == ("ok", "Elastic IP addresses: 5 addresses, 3 needed")
+    allocated = [aws.ec2.allocate_address(Domain="vpc")["AllocationId"] for _ in range(3)]
+    try:
+        row = quotas.addresses(prod, zones=3)
+        assert refused(row, "5 addresses, 3 needed, 3 used", "nat_per_zone = false", "L-0263D0A3 --desired-value 6")
+        shared = context_of(environment("g5.xlarge", network={"nat_per_zone": False}), AGREED, aws)
+        assert quotas.addresses(shared, zones=3).state == "ok"
+    finally:
+        for address in allocated:
+            aws.ec2.release_address(AllocationId=address)
 
 
 def imported(aws: Aws) -> str:
@@ -398,13 +440,14 @@ def test_one_run_shows_all_obstacles(aws: Aws) -> None:
         ("offered: g5.huge", "failed"),
         ("offered: g5.xlarge", "ok"),
         ("quota L-DB2E81BA", "failed"),
+        ("quota L-0263D0A3", "ok"),
         ("database", "warning"),
         ("certificate", "failed"),
         ("image", "failed"),
         ("models", "failed"),
     ]
     assert "without g5.huge" in next(row.seen for row in rows if row.what == "database")
-    assert preflight.summary(rows) == "9 checks, 6 failed"
+    assert preflight.summary(rows) == "10 checks, 6 failed"
 
 
 def test_an_aws_error_is_one_row_and_the_other_checks_continue(aws: Aws) -> None:
@@ -412,6 +455,7 @@ def test_an_aws_error_is_one_row_and_the_other_checks_continue(aws: Aws) -> None
     rows = preflight.run(context_of(environment(network=network), AGREED, aws))
     assert ["subnet-00000000000000000" in row.seen for row in rows if row.what == "AWS"] == [True]
     assert {"quota L-DB2E81BA", "certificate", "image"} <= {row.what for row in rows}
+    assert "quota L-0263D0A3" not in {row.what for row in rows}, "an existing network has its own way out"
 
 
 def test_an_unreachable_aws_is_one_row(aws: Aws) -> None:

@@ -41,6 +41,7 @@ class Edge(_DriverVariables):
 
 
 class Network(_DriverVariables):
+    nat_per_zone: bool
     zone_count: int
     zones: list[str]
     existing: dict[str, Any] | None

@@ -6,9 +6,7 @@ Checks only read from AWS. Variables' types and validation rules are left to Ter
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,30 +17,12 @@ from ollama_gpu.core.checks import Check
 from ollama_gpu.core.errors import UserError
 from ollama_gpu.environment import images, remote_state, secrets
 from ollama_gpu.environment.context import Context
-from ollama_gpu.environment.settings import Environment, Fleet
+from ollama_gpu.environment.settings import Environment
+from ollama_gpu.fabric import quotas
 from ollama_gpu.models import embedding, memory
 from ollama_gpu.models import model_set as models
 from ollama_gpu.models import serving as serving_settings
 from ollama_gpu.planning import database as connections
-
-
-@dataclass(frozen=True)
-class Quota:
-    """A limit on running vCPUs for a class of instance types and a purchase option."""
-
-    code: str
-    name: str
-    families: tuple[str, ...]
-    spot: bool
-
-
-# Codes: AWS Service Quotas, service `ec2`. Their unit is vCPUs, not instances.
-QUOTAS = (
-    Quota("L-DB2E81BA", "Running On-Demand G and VT instances", ("g",), spot=False),
-    Quota("L-3819A6DF", "All G and VT Spot Instance Requests", ("g",), spot=True),
-    Quota("L-417A185B", "Running On-Demand P instances", ("p",), spot=False),
-    Quota("L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests", ("p",), spot=True),
-)
 
 
 def run(context: Context) -> list[Check]:
@@ -53,7 +33,8 @@ def run(context: Context) -> list[Check]:
     checks: list[Callable[[], Iterable[Check]]] = [
         lambda: state(context),
         lambda: zones(context),
-        lambda: quotas(context),
+        lambda: quotas.vcpus(context),
+        lambda: _addresses(context),
         lambda: [database(context)],
         lambda: [certificate(context)],
         lambda: [image(context)],
@@ -183,58 +164,10 @@ def _chosen_zones(context: Context) -> list[str]:
     return sorted(zone["ZoneName"] for zone in answer["AvailabilityZones"])[: network.zone_count]
 
 
-def quotas(context: Context) -> list[Check]:
-    """Compare each quota (in vCPUs) with what the fleets need at their maximum size."""
-    types = _types(context.environment)
-    answer = context.aws.ec2.describe_instance_types(Filters=[{"Name": "instance-type", "Values": types}])
-    vcpus = {str(item["InstanceType"]): item["VCpuInfo"]["DefaultVCpus"] for item in answer["InstanceTypes"]}
-    rows = []
-    for quota in QUOTAS:
-        needed = vcpus_needed(context.environment, quota, vcpus)
-        if needed == 0:
-            continue
-        try:
-            value = context.aws.service_quotas.get_service_quota(ServiceCode="ec2", QuotaCode=quota.code)["Quota"][
-                "Value"
-            ]
-        except ClientError as error:
-            if code_of(error) != "NoSuchResourceException":
-                raise
-            # No value is set for this account, so the default applies. For GPUs it is often 0.
-            value = context.aws.service_quotas.get_aws_default_service_quota(ServiceCode="ec2", QuotaCode=quota.code)[
-                "Quota"
-            ]["Value"]
-        seen = f"{value:.0f} vCPUs, {needed} needed at max_size"
-        if value >= needed:
-            rows.append(Check(f"quota {quota.code}", "ok", f"{quota.name}: {seen}"))
-        else:
-            rows.append(
-                Check(
-                    f"quota {quota.code}",
-                    "failed",
-                    f"{quota.name}: {seen}",
-                    "Lower max_size, or request an increase: "
-                    "aws service-quotas request-service-quota-increase --service-code ec2 "
-                    f"--quota-code {quota.code} --desired-value {needed} --region {context.environment.region}",
-                )
-            )
-    return rows
-
-
-def vcpus_needed(environment: Environment, quota: Quota, vcpus: dict[str, int]) -> int:
-    """The vCPUs that count towards a quota if every fleet is at its maximum and runs its largest instance type."""
-    total = 0
-    for name, fleet in environment.fleets.items():
-        batch = name != "interactive"
-        spot = fleet.max_size if batch else _spot_share(fleet)
-        count = spot if quota.spot else fleet.max_size - spot
-        sizes = [vcpus.get(item, 0) for item in fleet.instance_types if item.startswith(quota.families)]
-        total += count * max(sizes, default=0)
-    return total
-
-
-def _spot_share(fleet: Fleet) -> int:
-    return math.floor(max(0, fleet.max_size - fleet.on_demand_base) * fleet.spot_percentage / 100)
+def _addresses(context: Context) -> list[Check]:
+    if context.environment.variables.network.existing:
+        return []  # it has its own way out
+    return [quotas.addresses(context, len(_chosen_zones(context)))]
 
 
 def database(context: Context) -> Check:

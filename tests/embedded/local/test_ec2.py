@@ -196,3 +196,16 @@ def test_tag_key_that_instance_metadata_cannot_show_prevents_the_launch(
     client("ec2").create_launch_template_version(LaunchTemplateName=name, LaunchTemplateData=data)
     with pytest.raises(ClientError, match=f"'{key}' is not a valid tag key"):
         launch(client, name, "2", network["subnets"][0])
+
+
+def test_address_above_the_quota_is_refused(client: Client) -> None:
+    ec2 = client("ec2")
+    code = {"ServiceCode": "ec2", "QuotaCode": "L-0263D0A3"}
+    quota = int(client("service-quotas").get_service_quota(**code)["Quota"]["Value"])
+    existing = len(ec2.describe_addresses()["Addresses"])
+    allocated = [ec2.allocate_address(Domain="vpc")["AllocationId"] for _ in range(quota - existing)]
+    with pytest.raises(ClientError, match="AddressLimitExceeded"):
+        ec2.allocate_address(Domain="vpc")
+    for address in allocated:
+        ec2.release_address(AllocationId=address)
+    ec2.release_address(AllocationId=ec2.allocate_address(Domain="vpc")["AllocationId"])

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import InvalidParameterValueError
+from moto.ec2.exceptions import EC2ClientError, InvalidParameterValueError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import convert_tag_spec, parse_user_data
 
+from . import servicequotas
 from .patching import around
 
 DEFAULT_ROOT_GIB = 8
@@ -34,6 +35,7 @@ def apply() -> None:
     """Patch moto's EC2."""
     _complete_launch_templates()
     _complete_instances()
+    _limit_addresses()
     _complete_images_and_flow_logs()
 
 
@@ -121,6 +123,16 @@ def _refuse_keys_for_metadata(tags: Iterable[str]) -> None:
                 f"'{key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{{1,255}}),"
                 " and must not be a reserved name ('.', '..', '_index')"
             )
+
+
+def _limit_addresses() -> None:
+    @around(EC2Backend, "allocate_address")
+    def allocate_address(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuse addresses above the quota (EC2 API error codes, AddressLimitExceeded)."""
+        _, quota = servicequotas.EC2_QUOTAS[servicequotas.ADDRESSES]
+        if len(self.addresses) >= quota:
+            raise EC2ClientError("AddressLimitExceeded", "The maximum number of addresses has been reached.")
+        return original(self, *args, **kwargs)
 
 
 def _apply_interfaces(kwargs: dict[str, Any], template: dict[str, Any]) -> None:

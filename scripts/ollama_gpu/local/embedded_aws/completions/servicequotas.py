@@ -1,7 +1,8 @@
-"""Service quotas of EC2's accelerated instances, counted in vCPU.
+"""Service quotas of EC2: accelerated instances, counted in vCPU, and Elastic IP addresses.
 
-moto 5.2.5 has only the quotas of the service "vpc". The values are those of a production account after its first
-increase, enough for the fabric's largest environment. A new account has far less.
+moto 5.2.5 has only the quotas of the service "vpc". The values of instances are those of a production account after its
+first increase, enough for the fabric's largest environment. A new account has far less. The quota of addresses is the
+default (VPC User Guide, "Amazon VPC quotas").
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from moto.servicequotas.responses import ServiceQuotasResponse
 
 from .patching import add_operations, around, parameters
 
-# code: (name as AWS gives it, vCPU)
+ADDRESSES = "L-0263D0A3"
+
+# code: (name as AWS gives it, value)
 EC2_QUOTAS = {
     "L-DB2E81BA": ("Running On-Demand G and VT instances", 768.0),
     "L-3819A6DF": ("All G and VT Spot Instance Requests", 768.0),
     "L-417A185B": ("Running On-Demand P instances", 128.0),
     "L-7212CCBC": ("All P4, P3 and P2 Spot Instance Requests", 128.0),
+    ADDRESSES: ("EC2-VPC Elastic IPs", 5.0),
 }
 
 

@@ -39,7 +39,7 @@ def test_manual_drain_fails_the_health_page_at_once_and_can_be_undone(host: Host
     )
     page = "curl --silent --insecure --max-time 10 --output /dev/null --write-out '%{http_code}' https://127.0.0.1:8443/healthz"
     try:
-        assert host.run("ollama-gpu-drain now --update-state-only 1 --seconds 60").rc == 0
+        assert host.run("ollama-gpu-drain now --settle 1 --seconds 60").rc == 0
         assert json.loads(host.check_output("ollama-gpu-drain status --json"))["draining"] is True
         assert host.check_output(page) == "503"
         assert maintained(host.check_output(health))

@@ -456,7 +456,7 @@ def test_manual_drain_is_shown_and_undone(tmp_path: Path, admin: AdminSocket) ->
     common = ["--socket", admin.path, "--flag", str(tmp_path / "run" / "draining")]
     # No connections to these ports exist, and no request waits.
     admin.answers["show stat"] = "# pxname,svname,qcur,addr,\nollama,gpu0,0,127.0.0.1:1,\nollama,BACKEND,0,,\n"
-    drained = command("now", *common, "--update-state-only", "0", "--seconds", "5")
+    drained = command("now", *common, "--settle", "0", "--seconds", "5")
     assert drained.returncode == 0, drained.stderr
     assert json.loads(command("status", "--json", *common).stdout)["draining"] is True
     assert "draining (manual)" in command("status", *common).stdout

@@ -385,12 +385,12 @@ def test_default_set_is_the_variable_models(model_set: ModelSet) -> None:
         _ = model_set.default
 
 
-def test_forget_removes_only_the_models_of_the_environment(aws: Aws, store: Store, publish: Publish) -> None:
+def test_unpublish_removes_only_the_models_of_the_environment(aws: Aws, store: Store, publish: Publish) -> None:
     store.add("registry.ollama.ai/library/gemma3/270m", b"{}", WEIGHTS)
     publish("gemma3:270m")
     publish("gemma3:270m", environment=DEV)
     aws.s3.put_object(Bucket=BUCKET, Key="releases/one", Body=b"")
-    models.forget(context_of(LOCAL, CONTRACT, aws))
+    models.unpublish(context_of(LOCAL, CONTRACT, aws))
     assert models.published(context_of(LOCAL, CONTRACT, aws)) is None
     assert models.published(context_of(DEV, CONTRACT, aws)) is not None
     versions = aws.s3.list_object_versions(Bucket=BUCKET)
@@ -400,9 +400,9 @@ def test_forget_removes_only_the_models_of_the_environment(aws: Aws, store: Stor
     assert "releases/one" in left
 
 
-def test_forget_without_a_published_set_succeeds(aws: Aws) -> None:
+def test_unpublish_without_a_published_set_succeeds(aws: Aws) -> None:
     aws.s3.delete_bucket(Bucket=BUCKET)
-    models.forget(context_of(LOCAL, CONTRACT, aws))
+    models.unpublish(context_of(LOCAL, CONTRACT, aws))
     with pytest.raises(ClientError):
         aws.s3.head_bucket(Bucket=BUCKET)
 

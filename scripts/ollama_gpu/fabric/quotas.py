@@ -27,7 +27,7 @@ class Quota:
 
 
 # Codes: AWS Service Quotas, service `ec2`. Their unit is vCPUs, not instances.
-VCPUS = (
+QUOTAS = (
     Quota("L-DB2E81BA", "Running On-Demand G and VT instances", ("g",), spot=False),
     Quota("L-3819A6DF", "All G and VT Spot Instance Requests", ("g",), spot=True),
     Quota("L-417A185B", "Running On-Demand P instances", ("p",), spot=False),
@@ -44,7 +44,7 @@ def vcpus(context: Context) -> list[Check]:
     others = _instances_of_others(context)
     sizes = _sizes(context, {*_types(context.environment), *(kind for kind, _ in others)})
     rows = []
-    for quota in VCPUS:
+    for quota in QUOTAS:
         if needed := vcpus_needed(context.environment, quota, sizes):
             used = sum(
                 count * sizes.get(kind, 0)

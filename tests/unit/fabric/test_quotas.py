@@ -10,8 +10,7 @@ import pytest
 from ollama_gpu.core.paths import locate
 from ollama_gpu.environment import settings
 from ollama_gpu.environment.settings import Environment
-from ollama_gpu.fabric.quotas import VCPUS as QUOTAS
-from ollama_gpu.fabric.quotas import vcpus_needed
+from ollama_gpu.fabric.quotas import QUOTAS, vcpus_needed
 from tests.contexts import variables
 
 VCPUS = {"g5.xlarge": 4, "g5.12xlarge": 48, "g4dn.xlarge": 4, "p3.2xlarge": 8}

@@ -20,8 +20,8 @@ from ollama_gpu.core.waiting import wait_until
 from ollama_gpu.environment.context import Context
 from ollama_gpu.environment.settings import Environment
 
-_REQUIRED = "required"
-"""Key in the cache's secret: the cache refuses clients without the token."""
+_SET = "set_auth_token"
+"""Key in the cache's secret: the token without which the cache refuses clients."""
 
 
 def fill(context: Context) -> list[str]:
@@ -85,13 +85,13 @@ def protect_cache(context: Context, replication_group: str) -> bool:
     ][0]
     name = context.contract.secret("cache", context.environment.name)
     secret = json.loads(context.aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
-    enabled = bool(group.get("AuthTokenEnabled"))
-    if enabled and secret.get(_REQUIRED):
+    token = secret["auth_token"]
+    if group.get("AuthTokenEnabled") and secret.get(_SET) == token:
         return False
-    if not enabled:
-        _change_token(context.aws, replication_group, secret["auth_token"], "ROTATE")
-    _change_token(context.aws, replication_group, secret["auth_token"], "SET")
-    context.aws.secretsmanager.put_secret_value(SecretId=name, SecretString=json.dumps({**secret, _REQUIRED: True}))
+    if not group.get("AuthTokenEnabled"):
+        _change_token(context.aws, replication_group, token, "ROTATE")
+    _change_token(context.aws, replication_group, token, "SET")
+    context.aws.secretsmanager.put_secret_value(SecretId=name, SecretString=json.dumps({**secret, _SET: token}))
     return True
 
 
